@@ -1,0 +1,1 @@
+"""What every part of the house may use: errors, registries, seeds and safe files."""

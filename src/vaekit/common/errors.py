@@ -1,0 +1,51 @@
+"""Errors a user can act on: one line that names the file, column, row or key, and the mend."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from typing import ClassVar
+
+
+class VaekitError(Exception):
+    """Any error vaekit raises on purpose; its message is one line, and the command line exits with `exit_code`."""
+
+    exit_code: ClassVar[int] = 1
+
+
+class UsageError(VaekitError):
+    """A wrong setting, name or call."""
+
+    exit_code = 2
+
+
+class DataError(VaekitError):
+    """Data that cannot be read, or that the model cannot explain."""
+
+    exit_code = 2
+
+
+class ModelFileError(VaekitError):
+    """A model directory that is truncated, foreign or newer than this vaekit."""
+
+    exit_code = 2
+
+
+class TrainingDiverged(VaekitError):
+    """A term of the objective stopped being a finite number."""
+
+    def __init__(self, epoch: int, step: int, term: str, mend: str) -> None:
+        super().__init__(f"training diverged: {term} is not finite at epoch {epoch}, step {step}; {mend}")
+        self.epoch, self.step, self.term = epoch, step, term
+
+
+def unknown(what: str, name: str, known: Iterable[str]) -> UsageError:
+    """The error for a name that is not among the known ones, with the nearest of them.
+
+    >>> str(unknown("recipe", "vea", ["vae", "iwae"]))
+    "unknown recipe 'vea': did you mean 'vae'? (known: iwae, vae)"
+    """
+    names = sorted(known)
+    nearest = difflib.get_close_matches(name, names, n=1)
+    guess = f"did you mean {nearest[0]!r}? " if nearest else ""
+    return UsageError(f"unknown {what} {name!r}: {guess}(known: {', '.join(names)})")

@@ -1,0 +1,74 @@
+"""Files that are either whole or absent, whatever interrupts their writing."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from vaekit.common.errors import DataError, UsageError
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _cannot_write(path: Path, error: OSError) -> DataError:
+    return DataError(f"cannot write {path}: {error.strerror or error}; free some space or choose another place")
+
+
+def write_atomically(path: Path, content: str | bytes) -> None:
+    """Write a file under a temporary name, then rename it: a reader sees the old file or the new one, whole."""
+    data = content.encode() if isinstance(content, str) else content
+    partial = path.with_name(f".{path.name}.partial-{os.getpid()}")
+    try:
+        partial.write_bytes(data)
+        _sync(partial)
+        partial.replace(path)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise _cannot_write(path, error) from error
+
+
+@contextmanager
+def directory_written_atomically(path: Path) -> Iterator[Path]:
+    """Fill a directory under a temporary name, then put it in the place of `path`, all of it or nothing."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = Path(tempfile.mkdtemp(prefix=f".{path.name}.partial-", dir=path.parent))
+    except OSError as error:
+        raise _cannot_write(path, error) from error
+    try:
+        yield partial
+        partial.chmod(0o755)
+        for file in partial.iterdir():
+            _sync(file)
+        _swap(partial, path)
+    except OSError as error:
+        raise _cannot_write(path, error) from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _swap(new: Path, path: Path) -> None:
+    """Rename `new` to `path`; an older directory stands aside until the new one is in its place."""
+    if not path.exists():
+        new.rename(path)
+        return
+    aside = Path(tempfile.mkdtemp(prefix=f".{path.name}.old-", dir=path.parent))
+    path.rename(aside / "old")
+    new.rename(path)
+    shutil.rmtree(aside, ignore_errors=True)
+
+
+def refuse_existing(path: Path, *, force: bool, whats_there: str = "already exists") -> None:
+    """Refuse to write over something unless told to."""
+    if path.exists() and not force:
+        raise UsageError(f"{path} {whats_there}: choose another place, or pass --force to overwrite it")

@@ -1,0 +1,33 @@
+"""What a VAE is: conditionals, latents, the model they form, and the trace it leaves."""
+
+from vaekit.core.conditional import Conditional, Deterministic, Explains, Fixed, Parametric
+from vaekit.core.context import LEAD, NOTHING, Context
+from vaekit.core.density import Density
+from vaekit.core.family import Family, over_event
+from vaekit.core.latent import Draw, Latent, LatentTerm, Take, centre, draw
+from vaekit.core.trace import Batch, Generation, Trace
+from vaekit.core.vae import VAE
+
+__all__ = [
+    "LEAD",
+    "NOTHING",
+    "VAE",
+    "Batch",
+    "Conditional",
+    "Context",
+    "Density",
+    "Deterministic",
+    "Draw",
+    "Explains",
+    "Family",
+    "Fixed",
+    "Generation",
+    "Latent",
+    "LatentTerm",
+    "Parametric",
+    "Take",
+    "Trace",
+    "centre",
+    "draw",
+    "over_event",
+]

@@ -1,0 +1,68 @@
+"""How well a model explains data it was not trained on, in one record."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from vaekit.common.chunks import by_rows
+from vaekit.core import VAE, centre
+from vaekit.evaluate.activity import Activity, activity
+from vaekit.evaluate.evidence import Evidence, log_evidence
+from vaekit.objectives import Elbo
+from vaekit.train import Means, Resident, mean_terms
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """A model on held-out data, in nats per example, each term a mean over rows.
+
+    `evidence` holds the importance-sampled log p(x) of every row; `activity` the use of each latent's coordinates.
+    """
+
+    terms: Means
+    evidence: Evidence
+    activity: Mapping[str, Activity]
+    rows: int
+
+    @property
+    def active_units(self) -> int:
+        """Active coordinates over all latents."""
+        return sum(activity.units for activity in self.activity.values())
+
+    def as_record(self) -> dict[str, Any]:
+        """For `metrics.json`; `stderr` is the Monte Carlo error of `log_evidence`, `rows_stderr` that of the rows."""
+        return {
+            "elbo": self.terms.elbo,
+            "log_likelihood": self.terms.log_likelihood,
+            "kl": self.terms.total_kl,
+            "kl_of": dict(self.terms.kl),
+            "log_evidence": self.evidence.mean,
+            "samples": self.evidence.samples,
+            "stderr": self.evidence.mean_stderr,
+            "rows_stderr": self.evidence.rows_stderr,
+            "median_ess": float(self.evidence.ess.median()),
+            "active_units": self.active_units,
+            "active_units_of": {name: use.units for name, use in self.activity.items()},
+            "rows": self.rows,
+        }
+
+
+def evaluate(model: VAE, data: Resident, samples: int = 100) -> Evaluation:
+    """Evaluate a model on a data set, with draws from torch's current generator."""
+    x = torch.cat([batch.x for batch in data.in_order()])
+    return Evaluation(
+        mean_terms(model, Elbo(), data),
+        log_evidence(model, x, samples),
+        {name: activity(posterior_means(model, x, name)) for name, _ in model.latents()},
+        len(x),
+    )
+
+
+def posterior_means(model: VAE, x: Tensor, latent: str) -> Tensor:
+    """The posterior mean of a latent for each row, `(batch, *event)`; of those it reads, the mean too."""
+    return by_rows(lambda rows: model.posterior(rows, take=centre)[latent].value[0], x)

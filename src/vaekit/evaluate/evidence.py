@@ -1,0 +1,132 @@
+"""The evidence log p(x), estimated by importance sampling from the posterior."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from vaekit.common.errors import UsageError
+from vaekit.core import NOTHING, VAE, Context
+
+SCALARS_AT_ONCE = 2**24
+"""How many values of x one chunk may hold, over samples and rows: 64 MiB in float32."""
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """An estimate of log p(x) for each row, in nats, from `samples` draws. Every tensor is `(batch,)`, float64.
+
+    The estimate is a lower bound in expectation. `stderr` is its Monte Carlo standard error by the delta method,
+    `ess` the effective number of the draws: where that is near 1, the estimate hangs on one draw and is too low.
+    """
+
+    log_evidence: Tensor
+    stderr: Tensor
+    ess: Tensor
+    samples: int
+
+    @property
+    def mean(self) -> float:
+        """The mean over rows, in nats per example."""
+        return float(self.log_evidence.mean())
+
+    @property
+    def mean_stderr(self) -> float:
+        """The Monte Carlo standard error of the mean over rows."""
+        return float(self.stderr.square().sum().sqrt()) / len(self.stderr)
+
+    @property
+    def rows_stderr(self) -> float:
+        """The standard error of the mean that comes of having only these rows."""
+        return float(self.log_evidence.std()) / math.sqrt(len(self.log_evidence))
+
+
+@dataclass
+class WeightSums:
+    """Running sums of importance weights and of their squares, in logarithms."""
+
+    log_sum: Tensor
+    log_sum_squares: Tensor
+    count: int = 0
+
+    @staticmethod
+    def nothing(batch: int, device: torch.device) -> WeightSums:
+        """The sums of no weights."""
+        none = torch.full((batch,), -math.inf, dtype=torch.float64, device=device)
+        return WeightSums(none, none.clone())
+
+    def add(self, log_weight: Tensor) -> None:
+        """Add weights `(sample, batch)`."""
+        log_weight = log_weight.double()
+        self.log_sum = torch.logaddexp(self.log_sum, log_weight.logsumexp(0))
+        self.log_sum_squares = torch.logaddexp(self.log_sum_squares, (2 * log_weight).logsumexp(0))
+        self.count += len(log_weight)
+
+    def evidence(self) -> Evidence:
+        r"""log-mean-exp; ESS :math:`(\sum w)^2 / \sum w^2`; the error of log of a mean, sd(w) / (mean(w) sqrt(K))."""
+        ess = (2 * self.log_sum - self.log_sum_squares).exp()
+        relative_variance = (1 / ess - 1 / self.count).clamp(min=0) * self.count / max(self.count - 1, 1)
+        stderr = relative_variance.sqrt() if self.count > 1 else torch.full_like(ess, math.nan)
+        log_evidence = self.log_sum - math.log(self.count)
+        return Evidence(log_evidence.cpu(), stderr.cpu(), ess.cpu(), self.count)
+
+
+def log_evidence(
+    model: VAE,
+    x: Tensor,
+    samples: int = 100,
+    given: Context = NOTHING,
+    scalars_at_once: int = SCALARS_AT_ONCE,
+) -> Evidence:
+    r"""Estimate log p(x) by importance sampling with the posterior as proposal.
+
+    .. math:: \log \frac{1}{K} \sum_{k=1}^{K} \frac{p(x, z_k)}{q(z_k \mid x)}, \qquad z_k \sim q(z \mid x)
+
+    Rows and samples are taken in chunks that hold at most `scalars_at_once` values of x; K is exact, whatever
+    the chunks.
+
+    Args:
+        model: the model; it is not changed.
+        x: `(batch, *event)`.
+        samples: K, draws for each row.
+        given: conditions, `(batch, *event)` each.
+        scalars_at_once: the memory limit, in values.
+
+    Source: Rezende, Mohamed and Wierstra, 2014; Burda, Grosse and Salakhutdinov, 2016.
+
+    >>> from vaekit.recipes import build
+    >>> model, _ = build("vae", (784,))
+    >>> log_evidence(model, torch.rand(3, 784), samples=10).log_evidence.shape
+    torch.Size([3])
+    """
+    if samples < 1:
+        raise UsageError(f"{samples} samples: an estimate of the evidence needs at least 1")
+    if not len(x):
+        raise UsageError("no rows to estimate the evidence of")
+    rows = max(1, min(len(x), scalars_at_once // x[0].numel()))
+    parts = []
+    with torch.no_grad():
+        for start in range(0, len(x), rows):
+            part = {name: value[start : start + rows] for name, value in given.items()}
+            parts.append(_evidence(model, x[start : start + rows], samples, part, scalars_at_once))
+    return Evidence(
+        torch.cat([part.log_evidence for part in parts]),
+        torch.cat([part.stderr for part in parts]),
+        torch.cat([part.ess for part in parts]),
+        samples,
+    )
+
+
+def _evidence(model: VAE, x: Tensor, samples: int, given: Context, scalars_at_once: int) -> Evidence:
+    sums = WeightSums.nothing(len(x), x.device)
+    at_once = max(1, scalars_at_once // x.numel())
+    while sums.count < samples:
+        sums.add(_log_weights(model, x, min(at_once, samples - sums.count), given))
+    return sums.evidence()
+
+
+def _log_weights(model: VAE, x: Tensor, samples: int, given: Context) -> Tensor:
+    return model.trace(x, samples, given).log_weight.expand(samples, len(x))

@@ -1,0 +1,170 @@
+"""Fit: a model, an objective and data in, a fitted model out."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Sequence
+from dataclasses import fields
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike
+from torch import Tensor
+
+import vaekit
+from vaekit.about import About, density_of
+from vaekit.common.errors import DataError
+from vaekit.core import VAE, Explains
+from vaekit.data import BINARIZE, Binarize, Dataset, Encoding, Splits, dataset, hold_out, scaled
+from vaekit.data.dataset import first_row
+from vaekit.model import FittedVAE
+from vaekit.objectives import Objective, Schedule
+from vaekit.train import Observer, Resident, Settings, Trained, describe, device_named, progress, train
+from vaekit.train.settings import MakeOptimizer
+
+Data = Splits | Dataset | ArrayLike | Tensor
+
+
+def fit(
+    model: VAE,
+    objective: Objective,
+    data: Data,
+    *,
+    max_epochs: int = 50,
+    batch_size: int = 128,
+    learning_rate: float | Schedule = 1e-3,
+    optimizer: str | MakeOptimizer = "adam",
+    clip: float | None = None,
+    ema: float | None = None,
+    validation: float = 0.1,
+    patience: int = 10,
+    binarize: str | Binarize | None = None,
+    seed: int = 0,
+    device: str = "auto",
+    verbose: bool = True,
+    observers: Sequence[Observer] = (),
+) -> FittedVAE:
+    """Train a VAE and hand it back with everything it can be used for.
+
+    Args:
+        model: the model. Its weights are trained in place.
+        objective: what to maximise.
+        data: rows `(n, *event)` or a data set; of one with splits, the training rows. Bytes are read as greys, / 255.
+        max_epochs: passes over the data, at most.
+        batch_size: examples to an update.
+        learning_rate: a number, or a `Schedule` over updates.
+        optimizer: adam, adamw, adamax, sgd, momentum, or any torch optimiser's class.
+        clip: largest norm of the gradient.
+        ema: decay of an average of the weights; the average is then what is evaluated and kept.
+        validation: share of the rows that is held out, for early stopping; 0 trains on all of them to the end.
+        patience: epochs without a better held-out ELBO before training stops. The best weights are kept.
+        binarize: "dynamic" (drawn afresh each time), "static" (drawn once, by a fixed seed), "threshold", or None.
+        seed: of the split, the order, the noise. The same seed gives the same model, to the bit on a CPU.
+        device: "auto", "cpu", "cuda", ...
+        verbose: show progress on standard error.
+        observers: others who watch the run.
+
+    Raises:
+        UsageError: a setting out of its range.
+        DataError: values that the model cannot explain, or rows of a shape it was not made for.
+        TrainingDiverged: with the epoch, the step and the term that stopped being finite.
+
+    >>> import vaekit
+    >>> rows = torch.rand(64, 6)
+    >>> fitted = vaekit.fit(*vaekit.build("vae", (6,), latent=2), rows, max_epochs=2, verbose=False)
+    >>> fitted.sample(3).shape
+    torch.Size([3, 6])
+    """
+    settings = Settings(max_epochs, batch_size, learning_rate, optimizer, clip, ema, patience, seed)
+    where = device_named(device)
+    rows = training_rows(data)
+    encoding = Encoding(_binarization(binarize))
+    prepared = encoding.prepare(rows)
+    refuse_unexplained(model, prepared)
+    learn, held_out = hold_out(prepared, validation, seed)
+    watchers = (progress(), *observers) if verbose else tuple(observers)
+    trained = train(
+        model,
+        objective,
+        Resident(learn, encoding, batch_size, where),
+        None if held_out is None else Resident(held_out, encoding, batch_size, where),
+        settings,
+        watchers,
+    )
+    return FittedVAE(trained.model, _about(trained, data, prepared, encoding, settings, validation, where))
+
+
+def training_rows(data: Data) -> Dataset:
+    """The rows to train on, of whatever was given."""
+    if isinstance(data, Splits):
+        return data.train
+    return data if isinstance(data, Dataset) else dataset(data)
+
+
+def held_out_rows(rows: Dataset, validation: float, seed: int) -> Dataset | None:
+    """The rows that `fit` holds out for this share and seed; None where it holds out none."""
+    return hold_out(rows, validation, seed)[1]
+
+
+def refuse_unexplained(model: VAE, rows: Dataset) -> None:
+    """Refuse values outside the support of the model's likelihood, naming the first row that has one."""
+    if not isinstance(model.likelihood, Explains):
+        return
+    support = model.likelihood.support
+    for start, part in zip(range(0, len(rows), 8192), rows.x.split(8192), strict=True):
+        x = scaled(part)
+        outside = ~support.check(x)
+        outside = outside if outside.shape == x.shape else outside.unsqueeze(-1)
+        if (row := first_row(outside)) is not None:
+            value = float(x[row][outside[row].expand_as(x[row])][0])
+            raise DataError(
+                f"row {start + row} of x holds {value:g}, outside what the likelihood explains ({support}): "
+                "rescale the data, or choose another likelihood"
+            )
+
+
+def _binarization(choice: str | Binarize | None) -> Binarize:
+    if choice is None or isinstance(choice, str):
+        return BINARIZE[choice or "none"]()
+    return choice
+
+
+def _about(
+    trained: Trained,
+    data: Data,
+    rows: Dataset,
+    encoding: Encoding,
+    settings: Settings,
+    validation: float,
+    device: torch.device,
+) -> About:
+    x = encoding.encode(rows.head(1000).x)
+    training = {
+        **{setting.name: _plain(getattr(settings, setting.name)) for setting in fields(settings)},
+        "validation": validation,
+        "examples": len(rows),
+        "epochs": len(trained.history),
+        "best_epoch": trained.best_epoch,
+        "seconds": trained.seconds,
+        "examples_per_second": trained.examples_per_second,
+        "device": describe(device),
+        "versions": versions(),
+    }
+    name = data.name if isinstance(data, (Splits, Dataset)) else ""
+    shape = tuple(rows.event_shape)
+    return About(shape, encoding, density_of(trained.model, x), name or "data", training, trained.history)
+
+
+def _plain(setting: object) -> object:
+    """A setting as a file can hold it."""
+    return setting if isinstance(setting, (int, float, str)) or setting is None else repr(setting)
+
+
+def versions() -> dict[str, str]:
+    """The versions that numbers may depend on."""
+    return {
+        "vaekit": vaekit.__version__,
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+        "python": platform.python_version(),
+    }

@@ -1,0 +1,155 @@
+"""The fitted model: one small face for every use; each method hands on to a file of `uses/`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from numpy.typing import ArrayLike
+from torch import Tensor
+
+from vaekit.about import About
+from vaekit.common.errors import DataError, UsageError
+from vaekit.common.seeds import seeded
+from vaekit.core import VAE
+from vaekit.data import Dataset, dataset
+from vaekit.evaluate import Evaluation, Evidence, evaluate, log_evidence
+from vaekit.store import load, save
+from vaekit.train import Epoch, Resident
+from vaekit.uses.decode import decode
+from vaekit.uses.encode import encode, encode_draws
+from vaekit.uses.interpolate import PATHS, positions
+from vaekit.uses.interpolate import Path as LatentPath
+from vaekit.uses.reconstruct import reconstruct
+from vaekit.uses.sample import sample, sample_means
+
+Rows = Dataset | ArrayLike | Tensor
+
+
+class FittedVAE:
+    """A trained VAE, for every use.
+
+    Rows come in as they are stored (bytes or floats, `(n, *event)`) and are encoded as they were for training.
+    What comes out is float32, on the CPU, on the scale that the model explains: greys in [0, 1] for bytes. Every
+    method that draws takes a `seed` and leaves the global random state alone.
+    """
+
+    def __init__(self, model: VAE, about: About) -> None:
+        self.model = model.eval()
+        self.about = about
+
+    @property
+    def history(self) -> tuple[Epoch, ...]:
+        """One record an epoch of training."""
+        return self.about.history
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model is."""
+        return next(self.model.parameters()).device
+
+    @property
+    def latents(self) -> tuple[str, ...]:
+        """The names of the latents, in the order in which the model draws them."""
+        return tuple(name for name, _ in self.model.latents())
+
+    def rows(self, x: Rows) -> Dataset:
+        """Rows of the shape that the model explains, prepared as they were for training.
+
+        Raises `DataError` if they have another shape or cannot be encoded.
+        """
+        given = x if isinstance(x, Dataset) else dataset(x)
+        if tuple(given.event_shape) != self.about.event_shape:
+            raise DataError(
+                f"rows of shape {tuple(given.event_shape)}, but the model explains {self.about.event_shape}: "
+                "give rows of that shape"
+            )
+        return self.about.encoding.prepare(given)
+
+    def encoded(self, x: Rows) -> Tensor:
+        """Rows as the model sees them, `(n, *event)`, on its device; draws from torch's current generator."""
+        return self.about.encoding.encode(self.rows(x).x.to(self.device))
+
+    def _latent(self, name: str | None) -> str:
+        chosen = name or self.latents[0]
+        if chosen not in self.latents:
+            raise UsageError(f"unknown latent {chosen!r}: the model has {', '.join(self.latents)}")
+        return chosen
+
+    def sample(self, n: int, *, mean: bool = False, seed: int = 0) -> Tensor:
+        """`n` new examples from the model, `(n, *event)`; with `mean`, without the likelihood's own noise."""
+        if n < 1:
+            raise UsageError(f"{n} samples: ask for at least 1")
+        with seeded(seed, self.device):
+            return (sample_means if mean else sample)(self.model, n).cpu()
+
+    def encode(self, x: Rows, *, latent: str | None = None, seed: int = 0) -> Tensor:
+        """The posterior mean of a latent for each row, `(n, *event)`; the first latent if none is named."""
+        with seeded(seed, self.device):
+            return encode(self.model, self.encoded(x), self._latent(latent)).cpu()
+
+    def encode_draws(self, x: Rows, draws: int, *, latent: str | None = None, seed: int = 0) -> Tensor:
+        """Draws of a latent from its posterior, `(draws, n, *event)`."""
+        if draws < 1:
+            raise UsageError(f"{draws} draws: ask for at least 1")
+        with seeded(seed, self.device):
+            return encode_draws(self.model, self.encoded(x), self._latent(latent), draws).cpu()
+
+    def decode(self, codes: ArrayLike | Tensor, *, latent: str | None = None, seed: int = 0) -> Tensor:
+        """The mean of x for each code `(n, *event)` of a latent; latents drawn after it come from their priors."""
+        values = torch.as_tensor(codes, dtype=torch.float32, device=self.device)
+        with seeded(seed, self.device):
+            return decode(self.model, self._latent(latent), values).cpu()
+
+    def reconstruct(self, x: Rows, *, seed: int = 0) -> Tensor:
+        """The mean of x given the posterior means of the latents, `(n, *event)`."""
+        with seeded(seed, self.device):
+            return reconstruct(self.model, self.encoded(x)).cpu()
+
+    def interpolate(
+        self,
+        start: Rows,
+        end: Rows,
+        *,
+        steps: int = 10,
+        path: str | LatentPath = "spherical",
+        latent: str | None = None,
+        seed: int = 0,
+    ) -> Tensor:
+        """The way from each row of `start` to the same row of `end`, `(n, steps, *event)`, ends included.
+
+        `path` is "spherical", which stays as far from the origin as draws of a normal prior are, or "linear".
+        """
+        if steps < 2:
+            raise UsageError(f"{steps} steps: a way from one example to another has at least its 2 ends")
+        along = PATHS[path] if isinstance(path, str) else path
+        starts, ends = (self.encode(rows, latent=latent, seed=seed) for rows in (start, end))
+        if len(starts) != len(ends):
+            raise DataError(f"{len(starts)} rows to start from but {len(ends)} to end at: give as many of each")
+        ways = [along(a, b, positions(steps, a)) for a, b in zip(starts, ends, strict=True)]
+        decoded = self.decode(torch.cat(ways), latent=latent, seed=seed)
+        return decoded.reshape(len(ways), steps, *decoded.shape[1:])
+
+    def log_evidence(self, x: Rows, samples: int = 100, *, seed: int = 0) -> Evidence:
+        """Importance-sampled log p(x) of each row, in nats, with its standard error and effective sample size."""
+        with seeded(seed, self.device):
+            return log_evidence(self.model, self.encoded(x), samples)
+
+    def evaluate(self, x: Rows, samples: int = 100, *, seed: int = 0) -> Evaluation:
+        """How well the model explains rows it was not trained on, in nats per example."""
+        with seeded(seed, self.device):
+            return evaluate(self.model, Resident(self.rows(x), self.about.encoding, 1000, self.device), samples)
+
+    def save(self, directory: str | Path, *, force: bool = False) -> Path:
+        """Write the model to a directory, whole or not at all; `force` replaces one that is there."""
+        return save(self.model, self.about, Path(directory), force=force)
+
+    @staticmethod
+    def load(directory: str | Path, model: VAE | None = None, *, device: str = "auto") -> FittedVAE:
+        """Read a model directory; no code in it is run. A model built by hand is passed for its weights."""
+        return FittedVAE(*load(Path(directory), model, device))
+
+
+def load_model(directory: str | Path, model: VAE | None = None, *, device: str = "auto") -> FittedVAE:
+    """Read a model directory: `FittedVAE.load`."""
+    return FittedVAE.load(directory, model, device=device)

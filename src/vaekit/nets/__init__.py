@@ -1,0 +1,36 @@
+"""Nets: plain modules from inputs `(n, *event)` to outputs `(n, *out_shape)`, and the builders that make a VAE's two.
+
+>>> import torch
+>>> encoder = NETS["conv"](channels=(16, 32)).down(in_shapes=[(1, 28, 28)], out_shape=(40,))
+>>> encoder(torch.zeros(5, 1, 28, 28)).shape
+torch.Size([5, 40])
+"""
+
+from vaekit.nets.builders import NETS, Convolutional, Dense, Gated, NetBuilder, Residual
+from vaekit.nets.conv import ConvDown, ConvUp
+from vaekit.nets.mlp import MLP, GatedLinear
+from vaekit.nets.parts import ACTIVATIONS, NORMALISATIONS, Activation, Normalisation, Normaliser
+from vaekit.nets.resnet import ResidualBlock, ResidualDown, ResidualUp
+from vaekit.nets.shapes import Size
+
+__all__ = [
+    "ACTIVATIONS",
+    "MLP",
+    "NETS",
+    "NORMALISATIONS",
+    "Activation",
+    "ConvDown",
+    "ConvUp",
+    "Convolutional",
+    "Dense",
+    "Gated",
+    "GatedLinear",
+    "NetBuilder",
+    "Normalisation",
+    "Normaliser",
+    "Residual",
+    "ResidualBlock",
+    "ResidualDown",
+    "ResidualUp",
+    "Size",
+]

@@ -1,0 +1,85 @@
+"""The contract of an objective: a function of the trace, to be maximised, in nats per example."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from vaekit.core.trace import Batch, Trace
+from vaekit.core.vae import VAE
+
+
+@dataclass(frozen=True)
+class Step:
+    """Where in the run an objective is asked: the number of optimiser steps done, as a tensor."""
+
+    count: Tensor
+
+    @staticmethod
+    def first(device: torch.device | str = "cpu") -> Step:
+        """The step before any update."""
+        return Step(torch.zeros((), dtype=torch.long, device=device))
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What an objective makes of a batch. Every term is `(batch,)`, in nats per example.
+
+    `value` is what is optimised; `elbo` is the plain, unweighted bound. They are two numbers, whatever the weights.
+    """
+
+    value: Tensor
+    log_likelihood: Tensor
+    kl: Mapping[str, Tensor]
+
+    @property
+    def total_kl(self) -> Tensor:
+        """The KL of all latents together."""
+        return torch.stack(tuple(self.kl.values())).sum(0) if self.kl else torch.zeros_like(self.value)
+
+    @property
+    def elbo(self) -> Tensor:
+        """E log p(x | z) - KL, each with weight 1."""
+        return self.log_likelihood - self.total_kl
+
+
+class Objective(nn.Module, ABC):
+    """A scalar for each example, to be maximised.
+
+    `is_bound` tells whether the value is a lower bound of log p(x); one that is not is never called so.
+    """
+
+    is_bound: bool = False
+
+    @abstractmethod
+    def forward(self, model: VAE, batch: Batch, step: Step) -> Terms:
+        """The terms of this batch at this step of the run."""
+
+
+class TraceObjective(Objective):
+    """An objective that is a function of the trace the model leaves when it explains a batch once."""
+
+    samples: int = 1
+    """Draws of the latents for each example."""
+
+    def forward(self, model: VAE, batch: Batch, step: Step) -> Terms:
+        return self.of(model.trace(batch.x, self.samples, batch.given), batch, step)
+
+    @abstractmethod
+    def of(self, trace: Trace, batch: Batch, step: Step) -> Terms:
+        """The terms of a trace."""
+
+
+def sample_mean(log_terms: Tensor, batch: Batch) -> Tensor:
+    """The mean over samples: `(sample or 1, batch or 1)` to `(batch,)`."""
+    return log_terms.mean(0).expand(len(batch))
+
+
+def terms_of(trace: Trace, batch: Batch, value: Tensor, kl: Mapping[str, Tensor]) -> Terms:
+    """The terms of a trace, with the KL of each latent averaged over samples."""
+    means = {name: sample_mean(term, batch) for name, term in kl.items()}
+    return Terms(value, sample_mean(trace.log_lik, batch), means)

@@ -1,0 +1,127 @@
+"""Schedules: a weight or a learning rate as a function of the optimiser's step, computed as a tensor."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from vaekit.common.errors import UsageError
+
+
+class Schedule(ABC):
+    """A number for every step. It is a tensor of the step's tensor, so that a captured step can hold it.
+
+    >>> warm_up = Linear(0.0, 1.0, steps=10).then(Cosine(1.0, 0.0, steps=90))
+    >>> [round(float(warm_up(torch.tensor(step))), 3) for step in (0, 5, 10, 55, 100, 200)]
+    [0.0, 0.5, 1.0, 0.5, 0.0, 0.0]
+    """
+
+    steps: int
+    """How many steps until it stays where it is."""
+
+    @abstractmethod
+    def __call__(self, step: Tensor) -> Tensor:
+        """The value at this step, a scalar tensor."""
+
+    def then(self, after: Schedule) -> Schedule:
+        """This schedule, then another that counts its own steps from where this one ends."""
+        return Sequence(self, after)
+
+
+def _progress(step: Tensor, steps: int) -> Tensor:
+    return (step / steps).clamp(max=1.0)
+
+
+def _require_steps(steps: int) -> None:
+    if steps < 1:
+        raise UsageError(f"a schedule of {steps} steps: it needs at least 1")
+
+
+@dataclass(frozen=True)
+class Constant(Schedule):
+    """The same value at every step."""
+
+    value: float
+    steps: int = 1
+
+    def __call__(self, step: Tensor) -> Tensor:
+        return torch.full_like(step, self.value, dtype=torch.get_default_dtype())
+
+
+@dataclass(frozen=True)
+class Linear(Schedule):
+    """From start to end in a straight line, then staying at the end."""
+
+    start: float
+    end: float
+    steps: int
+
+    def __post_init__(self) -> None:
+        _require_steps(self.steps)
+
+    def __call__(self, step: Tensor) -> Tensor:
+        return self.start + (self.end - self.start) * _progress(step, self.steps)
+
+
+@dataclass(frozen=True)
+class Cosine(Schedule):
+    """From start to end along half a cosine, then staying at the end."""
+
+    start: float
+    end: float
+    steps: int
+
+    def __post_init__(self) -> None:
+        _require_steps(self.steps)
+
+    def __call__(self, step: Tensor) -> Tensor:
+        return self.end + (self.start - self.end) * (1 + torch.cos(math.pi * _progress(step, self.steps))) / 2
+
+
+@dataclass(frozen=True)
+class Cyclical(Schedule):
+    """Again and again from start to end: a linear ramp for a part of each period, then the end for its rest.
+
+    Source: Fu et al., 2019.
+    """
+
+    start: float
+    end: float
+    steps: int
+    """The length of one period."""
+    ramp: float = 0.5
+
+    def __post_init__(self) -> None:
+        _require_steps(self.steps)
+        if not 0 < self.ramp <= 1:
+            raise UsageError(f"a cyclical schedule that ramps for {self.ramp} of its period: choose within (0, 1]")
+
+    def __call__(self, step: Tensor) -> Tensor:
+        within = torch.remainder(step, self.steps) / self.steps
+        return self.start + (self.end - self.start) * (within / self.ramp).clamp(max=1.0)
+
+
+@dataclass(frozen=True)
+class Sequence(Schedule):
+    """One schedule, then another."""
+
+    first: Schedule
+    second: Schedule
+
+    @property
+    def steps(self) -> int:  # type: ignore[override]
+        """The steps of both together."""
+        return self.first.steps + self.second.steps
+
+    def __call__(self, step: Tensor) -> Tensor:
+        later = self.second((step - self.first.steps).clamp(min=0))
+        return torch.where(step < self.first.steps, self.first(step), later)
+
+
+def schedule(value: float | Schedule) -> Schedule:
+    """A schedule as it is, or a number as a constant one."""
+    return value if isinstance(value, Schedule) else Constant(float(value))

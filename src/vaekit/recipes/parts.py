@@ -1,0 +1,85 @@
+"""The parts recipes are made of: encoders, decoders and priors of one architecture over one shape of data."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from torch import Size
+
+from vaekit.common.errors import UsageError
+from vaekit.core import Conditional, Parametric
+from vaekit.families import LIKELIHOODS, POSTERIORS
+from vaekit.nets import NETS, NetBuilder
+from vaekit.priors import PRIORS
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """The settings every recipe shares. Names are those of the registries.
+
+    The defaults are the classic example: one hidden layer of 400, 20 latents, a Bernoulli likelihood.
+    """
+
+    latent: int = 20
+    """Number of latent coordinates."""
+    hidden: tuple[int, ...] | None = None
+    """Widths of the encoder's hidden layers, or channels of its levels; the net's own if not given."""
+    net: str = "mlp"
+    """Kind of network: mlp, gated, conv, resnet."""
+    activation: str | None = None
+    """Activation of the hidden layers; the net's own if not given."""
+    normalisation: str | None = None
+    """Normalisation of the hidden layers; the net's own if not given."""
+    likelihood: str = "bernoulli"
+    """Family of p(x | z)."""
+    posterior: str = "normal"
+    """Family of q(z | x)."""
+    prior: str = "standard_normal"
+    """Prior p(z)."""
+
+    def __post_init__(self) -> None:
+        if self.latent < 1:
+            raise UsageError(f"latent is {self.latent}: a VAE needs at least 1 latent coordinate")
+
+    def builder(self) -> NetBuilder:
+        """The object that makes the nets."""
+        kind = NETS[self.net]
+        widths, *others = inspect.signature(kind).parameters
+        wanted = {widths: self.hidden, "activation": self.activation, "normalisation": self.normalisation}
+        chosen = {name: value for name, value in wanted.items() if value is not None}
+        for name in chosen.keys() - {widths, *others}:
+            raise UsageError(f"the net {self.net!r} has no {name} to choose: leave it out, or take another net")
+        return kind(**chosen)
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Makes the parts of a VAE for data of one shape; what a part reads is named with the shape of it."""
+
+    event_shape: Size
+    architecture: Architecture
+
+    @property
+    def latent_shape(self) -> Size:
+        """The shape of one latent."""
+        return Size((self.architecture.latent,))
+
+    def prior(self) -> Conditional:
+        """p(z)."""
+        return PRIORS[self.architecture.prior](self.latent_shape)
+
+    def encoder(self, given: Mapping[str, Size] | None = None) -> Parametric:
+        """q(z | x), or q(z | what is given, by name and shape)."""
+        given = {"x": self.event_shape} if given is None else given
+        family = POSTERIORS[self.architecture.posterior](self.latent_shape)
+        net = self.architecture.builder().down(list(given.values()), family.params_shape(self.latent_shape))
+        return Parametric(net, family, tuple(given))
+
+    def decoder(self, given: Mapping[str, Size] | None = None) -> Parametric:
+        """p(x | z), or p(x | what is given, by name and shape)."""
+        given = {"z": self.latent_shape} if given is None else given
+        family = LIKELIHOODS[self.architecture.likelihood](self.event_shape)
+        net = self.architecture.builder().up(list(given.values()), family.params_shape(self.event_shape))
+        return Parametric(net, family, tuple(given))

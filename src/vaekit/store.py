@@ -1,0 +1,169 @@
+"""Model directories: weights in safetensors, everything else in JSON and Markdown; loading runs no code."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from vaekit.about import About
+from vaekit.card import model_card
+from vaekit.common.errors import ModelFileError, VaekitError
+from vaekit.common.files import directory_written_atomically, refuse_existing
+from vaekit.core import VAE, Density
+from vaekit.data import Encoding
+from vaekit.recipes import Blueprint
+from vaekit.train import Epoch, device_named
+
+FORMAT = "vaekit-model"
+VERSION = 1
+CONFIG, WEIGHTS, HISTORY, METRICS, CARD = (
+    "config.json",
+    "model.safetensors",
+    "history.jsonl",
+    "metrics.json",
+    "README.md",
+)
+
+
+def save(
+    model: VAE,
+    about: About,
+    directory: Path,
+    *,
+    force: bool = False,
+    metrics: Mapping[str, Any] | None = None,
+) -> Path:
+    """Write a model directory, whole or not at all.
+
+    Raises `UsageError` where something is already there and `force` is not set, `DataError` where the disk is full.
+    """
+    refuse_existing(directory, force=force)
+    with directory_written_atomically(directory) as partial:
+        weights = {name: value.contiguous().cpu() for name, value in model.state_dict().items()}
+        _save_weights(weights, partial / WEIGHTS)
+        _write(partial / CONFIG, _dumped(_config(model, about)))
+        _write(partial / METRICS, _dumped(metrics or {"train": dict(about.training)}))
+        _write(partial / HISTORY, "".join(json.dumps(epoch.as_record()) + "\n" for epoch in about.history))
+        _write(partial / CARD, model_card(model, about, metrics or {}))
+    return directory
+
+
+def _save_weights(weights: dict[str, Tensor], path: Path) -> None:
+    try:
+        save_file(weights, path, metadata={"format": "pt"})
+    except SafetensorError as error:
+        raise OSError(None, str(error)) from error
+
+
+def _write(path: Path, text: str) -> None:
+    path.write_text(text, encoding="utf-8")
+
+
+def _dumped(record: Mapping[str, Any]) -> str:
+    return json.dumps(record, indent=2) + "\n"
+
+
+def _config(model: VAE, about: About) -> dict[str, Any]:
+    blueprint = model.blueprint
+    return {
+        "format": FORMAT,
+        "format_version": VERSION,
+        "recipe": blueprint.recipe if isinstance(blueprint, Blueprint) else None,
+        "options": dict(blueprint.options) if isinstance(blueprint, Blueprint) else {},
+        "event_shape": about.event_shape,
+        "encoding": about.encoding.to_config(),
+        "density": vars(about.density),
+        "data": about.data,
+        "training": dict(about.training),
+    }
+
+
+def load(directory: Path, model: VAE | None = None, device: str = "auto") -> tuple[VAE, About]:
+    """Read a model directory.
+
+    Raises `ModelFileError`, in one line, for one that is missing, foreign, truncated or newer than this vaekit.
+    """
+    config = _read_config(directory / CONFIG)
+    try:
+        built = _architecture(config, model, directory)
+        about = _about(config, directory)
+    except (KeyError, TypeError, ValueError) as error:
+        raise ModelFileError(f"{directory / CONFIG} is damaged ({error!r}): save the model again") from error
+    _load_weights(built, directory / WEIGHTS)
+    return built.to(device_named(device)).eval(), about
+
+
+def _read_config(path: Path) -> dict[str, Any]:
+    folder = path.parent
+    if not path.is_file():
+        raise ModelFileError(f"{folder} is no model directory, it has no {path.name}: give one that vaekit saved")
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ModelFileError(f"{path} is cut short or not JSON: save the model again") from error
+    if not isinstance(config, dict) or config.get("format") != FORMAT:
+        raise ModelFileError(f"{path} was not written by vaekit: give a model directory that vaekit saved")
+    if config.get("format_version", 0) > VERSION:
+        raise ModelFileError(f"{path} was written by a newer vaekit: upgrade vaekit to read it")
+    return config
+
+
+def _architecture(config: Mapping[str, Any], model: VAE | None, directory: Path) -> VAE:
+    if model is not None:
+        return model
+    if config["recipe"] is None:
+        raise ModelFileError(
+            f"{directory} holds a model that was composed by hand: build it and pass it as load(..., model=...)"
+        )
+    try:
+        return Blueprint(config["recipe"], tuple(config["event_shape"]), config["options"]).build().model
+    except VaekitError as error:
+        raise ModelFileError(f"{directory / CONFIG} does not fit this vaekit: {error}") from error
+
+
+def _about(config: Mapping[str, Any], directory: Path) -> About:
+    return About(
+        tuple(config["event_shape"]),
+        Encoding.from_config(config["encoding"]),
+        Density(**config["density"]),
+        config["data"],
+        config["training"],
+        read_history(directory / HISTORY),
+    )
+
+
+def read_history(path: Path) -> tuple[Epoch, ...]:
+    """The epochs of a `history.jsonl`; none where there is no such file."""
+    if not path.is_file():
+        return ()
+    lines = path.read_text(encoding="utf-8").splitlines()
+    return tuple(Epoch.from_record(json.loads(line)) for line in lines)
+
+
+def _load_weights(model: nn.Module, path: Path) -> None:
+    if not path.is_file():
+        raise ModelFileError(f"{path} is missing: save the model again")
+    try:
+        weights = load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise ModelFileError(f"{path} is cut short or not safetensors: save the model again") from error
+    if fault := _mismatch(model.state_dict(), weights):
+        raise ModelFileError(f"{path} does not fit its model: {fault}")
+    with torch.no_grad():
+        model.load_state_dict(weights)
+
+
+def _mismatch(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> str | None:
+    """The first difference between what a model needs and what a file has, in words."""
+    for name in (*expected, *found):
+        shapes = [None if name not in side else tuple(side[name].shape) for side in (expected, found)]
+        if shapes[0] != shapes[1]:
+            return f"{name} should be {shapes[0] or 'absent'}, but is {shapes[1] or 'absent'}"
+    return None

@@ -1,0 +1,85 @@
+"""What a run leaves to read: one record an epoch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from vaekit.core import VAE
+from vaekit.train.means import Means
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """One epoch: means over the training examples as they were seen, and over the held-out ones after it."""
+
+    number: int
+    train: Means
+    held_out: Means | None
+    learning_rate: float
+    seconds: float
+    examples: int
+
+    @property
+    def score(self) -> float:
+        """What early stopping watches: the held-out ELBO, or the training ELBO where nothing is held out."""
+        return (self.held_out or self.train).elbo
+
+    def as_record(self) -> dict[str, Any]:
+        """One line of `history.jsonl`."""
+        return {
+            "epoch": self.number,
+            "train": self.train.as_record(),
+            "held_out": self.held_out.as_record() if self.held_out else None,
+            "learning_rate": self.learning_rate,
+            "seconds": self.seconds,
+            "examples": self.examples,
+        }
+
+    @staticmethod
+    def from_record(record: dict[str, Any]) -> Epoch:
+        """An epoch from its line of `history.jsonl`."""
+        held_out = Means(**record["held_out"]) if record["held_out"] else None
+        own = {key: record[key] for key in ("learning_rate", "seconds", "examples")}
+        return Epoch(record["epoch"], Means(**record["train"]), held_out, **own)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run is about to do."""
+
+    epochs: int
+    batches: int
+    examples: int
+
+
+class Observer(Protocol):
+    """Somebody who watches a run: a progress bar, a log, a keeper of checkpoints."""
+
+    def begin(self, plan: Plan) -> None:
+        """Before the first step."""
+
+    def batch(self, examples: int) -> None:
+        """After each step; must not wait for the device."""
+
+    def epoch(self, epoch: Epoch, model: VAE) -> None:
+        """After each epoch that ended well, with the model as it would be evaluated."""
+
+    def end(self) -> None:
+        """After the last step, also when the run failed."""
+
+
+class Watcher:
+    """An observer that does nothing, to say only what differs."""
+
+    def begin(self, plan: Plan) -> None:
+        """Do nothing."""
+
+    def batch(self, examples: int) -> None:
+        """Do nothing."""
+
+    def epoch(self, epoch: Epoch, model: VAE) -> None:
+        """Do nothing."""
+
+    def end(self) -> None:
+        """Do nothing."""

@@ -1,0 +1,41 @@
+"""Where a run takes place."""
+
+from __future__ import annotations
+
+import torch
+
+from vaekit.common.errors import UsageError
+
+
+def device_named(name: str) -> torch.device:
+    """The device of this name; `auto` is the best there is.
+
+    >>> device_named("cpu")
+    device(type='cpu')
+    """
+    if name == "auto":
+        return _best_device()
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError):
+        raise UsageError(f"device {name!r} is not there: choose auto, cpu{_accelerators()}") from None
+    return device
+
+
+def _best_device() -> torch.device:
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+
+
+def _accelerators() -> str:
+    found = [f"cuda:{index}" for index in range(torch.cuda.device_count())]
+    return "".join(f", {name}" for name in found)
+
+
+def describe(device: torch.device) -> str:
+    """The device in words, for a record of a run."""
+    if device.type == "cuda":
+        return f"{device} ({torch.cuda.get_device_name(device)})"
+    return f"{device} ({torch.get_num_threads()} threads)" if device.type == "cpu" else str(device)
