@@ -22,7 +22,7 @@ test: .venv/.dev ## lint, type-check, test and build the docs
 	@$(MAKE) --no-print-directory docs
 
 docs: .venv/.dev ## build docs/_build/html, every warning an error
-	$(BIN)/sphinx-build -W --keep-going -n -q -d docs/_build/doctrees docs docs/_build/html
+	$(BIN)/sphinx-build -E -W --keep-going -n -q -d docs/_build/doctrees docs docs/_build/html
 	@echo "docs: docs/_build/html/index.html"
 
 clean: ## remove .venv, the built docs, the demo's run and all caches

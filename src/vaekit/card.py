@@ -21,7 +21,7 @@ def model_card(model: VAE, about: About, metrics: Mapping[str, Any]) -> str:
         f"- its numbers are: {about.density}",
         f"- weights: {sum(weight.numel() for weight in model.parameters()):,}",
         *_training(about.training),
-        *_quality(metrics.get("test", {})),
+        *_quality(metrics.get("test", {}), about.density.is_likelihood),
         "",
         "```python",
         "import vaekit",
@@ -51,11 +51,16 @@ def _training(training: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _quality(test: Mapping[str, Any]) -> list[str]:
+def _quality(test: Mapping[str, Any], is_likelihood: bool) -> list[str]:
     if not test:
         return []
     return [
-        f"- on {test['rows']:,} test rows: ELBO {test['elbo']:.2f}, log p(x) at least "
+        f"- on {test['rows']:,} test rows: ELBO {test['elbo']:.2f}, {evidence_words(is_likelihood)} "
         f"{test['log_evidence']:.2f} ± {test['stderr']:.2f} ({test['samples']} importance samples), "
         f"KL {test['kl']:.2f}, {test['active_units']} active units"
     ]
+
+
+def evidence_words(is_likelihood: bool) -> str:
+    """What to call an importance-sampled estimate of log p(x), before its number."""
+    return "log p(x) at least" if is_likelihood else "importance-weighted score"

@@ -9,17 +9,21 @@ from dataclasses import fields
 import numpy as np
 import torch
 from numpy.typing import ArrayLike
-from torch import Tensor
+from torch import Size, Tensor
 
 import vaekit
-from vaekit.about import About, density_of
+from vaekit.about import About, density_of_rows
 from vaekit.common.errors import DataError
+from vaekit.common.seeds import seeded
 from vaekit.core import VAE, Explains
 from vaekit.data import BINARIZE, Binarize, Dataset, Encoding, Splits, dataset, hold_out, scaled
 from vaekit.data.dataset import first_row
 from vaekit.model import FittedVAE
 from vaekit.objectives import Objective, Schedule
+from vaekit.recipes import Blueprint
 from vaekit.train import Observer, Resident, Settings, Trained, describe, device_named, progress, train
+from vaekit.train.labels import labels_wanted
+from vaekit.train.means import evaluating
 from vaekit.train.settings import MakeOptimizer
 
 Data = Splits | Dataset | ArrayLike | Tensor
@@ -80,6 +84,7 @@ def fit(
     rows = training_rows(data)
     encoding = Encoding(_binarization(binarize))
     prepared = encoding.prepare(rows)
+    refuse_misfit(model.to(where), objective, Resident(prepared.head(2), encoding, 2, where))
     refuse_unexplained(model, prepared)
     learn, held_out = hold_out(prepared, validation, seed)
     watchers = (progress(), *observers) if verbose else tuple(observers)
@@ -106,6 +111,28 @@ def held_out_rows(rows: Dataset, validation: float, seed: int) -> Dataset | None
     return hold_out(rows, validation, seed)[1]
 
 
+def refuse_misfit(model: VAE, objective: Objective, rows: Resident) -> None:
+    """Refuse rows of a shape that the model was not made for; one composed by hand is let explain a few of them."""
+    shape, made_for = tuple(rows.x.shape[1:]), model.blueprint
+    explained = made_for.event_shape if isinstance(made_for, Blueprint) else _explained(model, objective, rows)
+    if tuple(explained) != shape:
+        raise DataError(f"rows of shape {shape}, but the model explains {tuple(explained)}: build it for {shape}")
+
+
+def _explained(model: VAE, objective: Objective, rows: Resident) -> Size:
+    try:
+        with seeded(0, rows.x.device), torch.no_grad(), evaluating(model):
+            batch = next(iter(rows.labelled(labels_wanted(model, objective)).in_order()))
+            return model.trace(batch.x, given=batch.given).likelihood.event_shape
+    except (RuntimeError, ValueError) as error:
+        shape = tuple(rows.x.shape[1:])
+        raise DataError(f"rows of shape {shape} do not fit the nets of the model: {_first_line(error)}") from error
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)
+
+
 def refuse_unexplained(model: VAE, rows: Dataset) -> None:
     """Refuse values outside the support of the model's likelihood, naming the first row that has one."""
     if not isinstance(model.likelihood, Explains):
@@ -114,7 +141,7 @@ def refuse_unexplained(model: VAE, rows: Dataset) -> None:
     for start, part in zip(range(0, len(rows), 8192), rows.x.split(8192), strict=True):
         x = scaled(part)
         outside = ~support.check(x)
-        outside = outside if outside.shape == x.shape else outside.unsqueeze(-1)
+        outside = (outside if outside.shape == x.shape else outside.unsqueeze(-1)) | ~x.isfinite()
         if (row := first_row(outside)) is not None:
             value = float(x[row][outside[row].expand_as(x[row])][0])
             raise DataError(
@@ -138,7 +165,6 @@ def _about(
     validation: float,
     device: torch.device,
 ) -> About:
-    x = encoding.encode(rows.head(1000).x)
     training = {
         **{setting.name: _plain(getattr(settings, setting.name)) for setting in fields(settings)},
         "validation": validation,
@@ -151,8 +177,8 @@ def _about(
         "versions": versions(),
     }
     name = data.name if isinstance(data, (Splits, Dataset)) else ""
-    shape = tuple(rows.event_shape)
-    return About(shape, encoding, density_of(trained.model, x), name or "data", training, trained.history)
+    shape, density = tuple(rows.event_shape), density_of_rows(trained.model, rows, encoding)
+    return About(shape, encoding, density, name or "data", training, trained.history)
 
 
 def _plain(setting: object) -> object:

@@ -18,7 +18,7 @@ from vaekit.store import load, save
 from vaekit.train import Epoch, Resident
 from vaekit.uses.decode import decode
 from vaekit.uses.encode import encode, encode_draws
-from vaekit.uses.interpolate import PATHS, positions
+from vaekit.uses.interpolate import PATHS, interpolate
 from vaekit.uses.interpolate import Path as LatentPath
 from vaekit.uses.reconstruct import reconstruct
 from vaekit.uses.sample import sample, sample_means
@@ -98,8 +98,16 @@ class FittedVAE:
     def decode(self, codes: ArrayLike | Tensor, *, latent: str | None = None, seed: int = 0) -> Tensor:
         """The mean of x for each code `(n, *event)` of a latent; latents drawn after it come from their priors."""
         values = torch.as_tensor(codes, dtype=torch.float32, device=self.device)
+        name = self._latent(latent)
         with seeded(seed, self.device):
-            return decode(self.model, self._latent(latent), values).cpu()
+            self._refuse_codes(name, tuple(values.shape[1:]))
+            return decode(self.model, name, values).cpu()
+
+    def _refuse_codes(self, name: str, shape: tuple[int, ...]) -> None:
+        with torch.no_grad():
+            event = tuple(self.model.sample(1).latent(name).shape[1:])
+        if shape != event:
+            raise DataError(f"codes of shape {shape}, but the latent {name!r} has {event}: give codes of that shape")
 
     def reconstruct(self, x: Rows, *, seed: int = 0) -> Tensor:
         """The mean of x given the posterior means of the latents, `(n, *event)`."""
@@ -113,22 +121,25 @@ class FittedVAE:
         *,
         steps: int = 10,
         path: str | LatentPath = "spherical",
-        latent: str | None = None,
         seed: int = 0,
     ) -> Tensor:
-        """The way from each row of `start` to the same row of `end`, `(n, steps, *event)`, ends included.
+        """The way from each row of `start` to the same row of `end`, `(n, steps, *event)`, reconstructions at its ends.
 
         `path` is "spherical", which stays as far from the origin as draws of a normal prior are, or "linear".
         """
         if steps < 2:
             raise UsageError(f"{steps} steps: a way from one example to another has at least its 2 ends")
         along = PATHS[path] if isinstance(path, str) else path
-        starts, ends = (self.encode(rows, latent=latent, seed=seed) for rows in (start, end))
-        if len(starts) != len(ends):
-            raise DataError(f"{len(starts)} rows to start from but {len(ends)} to end at: give as many of each")
-        ways = [along(a, b, positions(steps, a)) for a, b in zip(starts, ends, strict=True)]
-        decoded = self.decode(torch.cat(ways), latent=latent, seed=seed)
-        return decoded.reshape(len(ways), steps, *decoded.shape[1:])
+        with seeded(seed, self.device):
+            starts, ends = self._codes(start), self._codes(end)
+            counts = [len(next(iter(codes.values()))) for codes in (starts, ends)]
+            if counts[0] != counts[1]:
+                raise DataError(f"{counts[0]} rows to start from but {counts[1]} to end at: give as many of each")
+            return interpolate(self.model, starts, ends, steps, along).cpu()
+
+    def _codes(self, rows: Rows) -> dict[str, Tensor]:
+        x = self.encoded(rows)
+        return {name: encode(self.model, x, name) for name in self.latents}
 
     def log_evidence(self, x: Rows, samples: int = 100, *, seed: int = 0) -> Evidence:
         """Importance-sampled log p(x) of each row, in nats, with its standard error and effective sample size."""

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from vaekit.about import About
 from vaekit.card import model_card
-from vaekit.common.errors import ModelFileError, VaekitError
+from vaekit.common.errors import ModelFileError, UsageError, VaekitError
 from vaekit.common.files import directory_written_atomically, refuse_existing
 from vaekit.core import VAE, Density
 from vaekit.data import Encoding
@@ -30,6 +30,8 @@ CONFIG, WEIGHTS, HISTORY, METRICS, CARD = (
     "metrics.json",
     "README.md",
 )
+DAMAGE = (LookupError, TypeError, ValueError, AttributeError)
+"""What reading a record raises that is not as vaekit writes it."""
 
 
 def save(
@@ -46,13 +48,18 @@ def save(
     """
     refuse_existing(directory, force=force)
     with directory_written_atomically(directory) as partial:
-        weights = {name: value.contiguous().cpu() for name, value in model.state_dict().items()}
+        weights = {name: _own_copy(value) for name, value in model.state_dict().items()}
         _save_weights(weights, partial / WEIGHTS)
         _write(partial / CONFIG, _dumped(_config(model, about)))
         _write(partial / METRICS, _dumped(metrics or {"train": dict(about.training)}))
         _write(partial / HISTORY, "".join(json.dumps(epoch.as_record()) + "\n" for epoch in about.history))
         _write(partial / CARD, model_card(model, about, metrics or {}))
     return directory
+
+
+def _own_copy(value: Tensor) -> Tensor:
+    """A tensor that shares no memory, as safetensors wants them: tied weights are written under each of their names."""
+    return value.detach().cpu().clone(memory_format=torch.contiguous_format)
 
 
 def _save_weights(weights: dict[str, Tensor], path: Path) -> None:
@@ -77,6 +84,7 @@ def _config(model: VAE, about: About) -> dict[str, Any]:
         "format_version": VERSION,
         "recipe": blueprint.recipe if isinstance(blueprint, Blueprint) else None,
         "options": dict(blueprint.options) if isinstance(blueprint, Blueprint) else {},
+        "refitted": dict(blueprint.refitted) if isinstance(blueprint, Blueprint) else {},
         "event_shape": about.event_shape,
         "encoding": about.encoding.to_config(),
         "density": vars(about.density),
@@ -94,7 +102,7 @@ def load(directory: Path, model: VAE | None = None, device: str = "auto") -> tup
     try:
         built = _architecture(config, model, directory)
         about = _about(config, directory)
-    except (KeyError, TypeError, ValueError) as error:
+    except (*DAMAGE, UsageError) as error:
         raise ModelFileError(f"{directory / CONFIG} is damaged ({error!r}): save the model again") from error
     _load_weights(built, directory / WEIGHTS)
     return built.to(device_named(device)).eval(), about
@@ -110,7 +118,10 @@ def _read_config(path: Path) -> dict[str, Any]:
         raise ModelFileError(f"{path} is cut short or not JSON: save the model again") from error
     if not isinstance(config, dict) or config.get("format") != FORMAT:
         raise ModelFileError(f"{path} was not written by vaekit: give a model directory that vaekit saved")
-    if config.get("format_version", 0) > VERSION:
+    version = config.get("format_version")
+    if not isinstance(version, int):
+        raise ModelFileError(f"{path} is damaged (format_version is {version!r}): save the model again")
+    if version > VERSION:
         raise ModelFileError(f"{path} was written by a newer vaekit: upgrade vaekit to read it")
     return config
 
@@ -123,7 +134,8 @@ def _architecture(config: Mapping[str, Any], model: VAE | None, directory: Path)
             f"{directory} holds a model that was composed by hand: build it and pass it as load(..., model=...)"
         )
     try:
-        return Blueprint(config["recipe"], tuple(config["event_shape"]), config["options"]).build().model
+        refitted = config.get("refitted", {})
+        return Blueprint(config["recipe"], tuple(config["event_shape"]), config["options"], refitted).build().model
     except VaekitError as error:
         raise ModelFileError(f"{directory / CONFIG} does not fit this vaekit: {error}") from error
 
@@ -143,8 +155,11 @@ def read_history(path: Path) -> tuple[Epoch, ...]:
     """The epochs of a `history.jsonl`; none where there is no such file."""
     if not path.is_file():
         return ()
-    lines = path.read_text(encoding="utf-8").splitlines()
-    return tuple(Epoch.from_record(json.loads(line)) for line in lines)
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+        return tuple(Epoch.from_record(json.loads(line)) for line in lines)
+    except DAMAGE as error:
+        raise ModelFileError(f"{path} is cut short or damaged: restore it, or remove it to load without it") from error
 
 
 def _load_weights(model: nn.Module, path: Path) -> None:
@@ -164,6 +179,12 @@ def _mismatch(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> st
     """The first difference between what a model needs and what a file has, in words."""
     for name in (*expected, *found):
         shapes = [None if name not in side else tuple(side[name].shape) for side in (expected, found)]
-        if shapes[0] != shapes[1]:
-            return f"{name} should be {shapes[0] or 'absent'}, but is {shapes[1] or 'absent'}"
+        if shapes[0] != shapes[1] and not _has_room(*shapes):
+            needed, there = ("absent" if shape is None else shape for shape in shapes)
+            return f"{name} should be {needed}, but is {there}"
     return None
+
+
+def _has_room(needed: tuple[int, ...] | None, there: tuple[int, ...] | None) -> bool:
+    """Whether a tensor of no rows yet, as a prior of exemplars has, can take as many as a file holds."""
+    return needed is not None and there is not None and needed[:1] == (0,) and needed[1:] == there[1:]

@@ -10,6 +10,7 @@ from typing import Any
 import tomli_w
 
 from vaekit.about import About, density_of
+from vaekit.card import evidence_words
 from vaekit.cli.options import Machine, Output, Training
 from vaekit.cli.rundir import REPORT, RunDirectory
 from vaekit.cli.speak import answer, remark
@@ -122,14 +123,14 @@ def metrics_of(fitted: FittedVAE, evaluation: Evaluation, kind: str) -> dict[str
 
 def words_of(metrics: Mapping[str, Any], kind: str, out: Path) -> str:
     """The result in words."""
-    found, train = metrics[kind], metrics["train"]
+    found, train, density = metrics[kind], metrics["train"], metrics["density"]
     return "\n".join(
         [
             f"{kind.replace('_', '-')} ELBO {found['elbo']:.2f} nats per example "
             f"(log-likelihood {found['log_likelihood']:.2f}, KL {found['kl']:.2f})",
-            f"log p(x) at least {found['log_evidence']:.2f} ± {found['stderr']:.2f} "
+            f"{evidence_words(density['is_likelihood'])} {found['log_evidence']:.2f} ± {found['stderr']:.2f} "
             f"({found['samples']} importance samples); {found['active_units']} active units",
-            f"the numbers are: {metrics['density']['words']}",
+            f"the numbers are: {density['words']}",
             f"trained in {train['seconds']:.1f} s, {train['examples_per_second']:,.0f} examples/s, {metrics['device']}",
             f"report: {out / REPORT}",
         ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Callable, Mapping
 
 import numpy as np
@@ -12,7 +13,7 @@ from vaekit.cli.options import Place
 from vaekit.common.errors import UsageError
 from vaekit.common.files import refuse_existing, write_atomically
 from vaekit.common.registry import Registry
-from vaekit.report import grid_png
+from vaekit.report.pictures import grid, picture_for, png
 
 Arrays = Mapping[str, Tensor]
 """What a job made, by name; the first is the main one."""
@@ -23,14 +24,16 @@ def _main(arrays: Arrays) -> Tensor:
 
 
 def _npy(arrays: Arrays) -> bytes:
+    """The main array."""
     buffer = io.BytesIO()
     np.save(buffer, _main(arrays).numpy(), allow_pickle=False)
     return buffer.getvalue()
 
 
 def _npz(arrays: Arrays) -> bytes:
+    """Every array under its name."""
     buffer = io.BytesIO()
-    np.savez_compressed(buffer, **{name: value.numpy() for name, value in arrays.items()})
+    np.savez_compressed(buffer, allow_pickle=False, **{name: value.numpy() for name, value in arrays.items()})
     return buffer.getvalue()
 
 
@@ -49,7 +52,14 @@ def _csv(arrays: Arrays) -> bytes:
 
 
 def _png(arrays: Arrays) -> bytes:
-    return grid_png(_main(arrays))
+    """A sheet of examples: one line for each way `(n, steps, *image)`, else about as many lines as columns."""
+    x = _main(arrays)
+    if x.dim() not in (4, 5):
+        raise UsageError(f"a .png holds images, not arrays of shape {tuple(x.shape)}: write .npy, .npz or .csv")
+    columns = x.shape[1] if x.dim() == 5 else math.ceil(math.sqrt(len(x)))
+    images = x.reshape(-1, *x.shape[-3:])
+    picture = picture_for(images)
+    return png(grid([picture.tile(image) for image in images], columns))
 
 
 WRITERS: Registry[Callable[[Arrays], bytes]] = Registry(

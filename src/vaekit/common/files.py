@@ -64,8 +64,13 @@ def _swap(new: Path, path: Path) -> None:
         return
     aside = Path(tempfile.mkdtemp(prefix=f".{path.name}.old-", dir=path.parent))
     path.rename(aside / "old")
-    new.rename(path)
-    shutil.rmtree(aside, ignore_errors=True)
+    try:
+        new.rename(path)
+    except OSError:
+        (aside / "old").rename(path)
+        raise
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
 
 
 def refuse_existing(path: Path, *, force: bool, whats_there: str = "already exists") -> None:

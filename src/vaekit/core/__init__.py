@@ -1,10 +1,12 @@
 """What a VAE is: conditionals, latents, the model they form, and the trace it leaves."""
 
+from vaekit.core.condition import Condition
 from vaekit.core.conditional import Conditional, Deterministic, Explains, Fixed, Parametric
 from vaekit.core.context import LEAD, NOTHING, Context
-from vaekit.core.density import Density
+from vaekit.core.density import Density, bits_per_dimension
 from vaekit.core.family import Family, over_event
 from vaekit.core.latent import Draw, Latent, LatentTerm, Take, centre, draw
+from vaekit.core.merge import PrecisionWeighted
 from vaekit.core.trace import Batch, Generation, Trace
 from vaekit.core.vae import VAE
 
@@ -13,6 +15,7 @@ __all__ = [
     "NOTHING",
     "VAE",
     "Batch",
+    "Condition",
     "Conditional",
     "Context",
     "Density",
@@ -25,8 +28,10 @@ __all__ = [
     "Latent",
     "LatentTerm",
     "Parametric",
+    "PrecisionWeighted",
     "Take",
     "Trace",
+    "bits_per_dimension",
     "centre",
     "draw",
     "over_event",

@@ -19,6 +19,11 @@ class Family(nn.Module, ABC):
     event axis, `(k * C, ...) -> k x (C, ...)`: one rule for vectors and feature maps.
     """
 
+    over_vectors: bool = False
+    """Whether what lies along the first event axis hangs together: a vector, at each position of the axes behind it."""
+    biased: bool = False
+    """Whether draws have a gradient that is not the one of their expectation."""
+
     @abstractmethod
     def width(self, event_shape: Size) -> int:
         """Length of the first axis of the parameters of an event of this shape."""

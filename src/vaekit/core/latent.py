@@ -74,6 +74,9 @@ class LatentTerm:
     value: Tensor
     prior: Distribution
     drawn: Draw | None
+    prior_knows_draw: bool = False
+    """Whether the prior reads what was inferred from this very draw: a KL in closed form would then take the two for
+    independent, and only the draw itself gives an unbiased estimate."""
 
     @cached_property
     def log_prior(self) -> Tensor:

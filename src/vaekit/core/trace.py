@@ -5,12 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import TYPE_CHECKING
 
+import torch
 from torch import Size, Tensor
 from torch.distributions import Distribution
 
 from vaekit.core.context import NOTHING, Context
 from vaekit.core.latent import LatentTerm
+
+if TYPE_CHECKING:
+    from vaekit.core.vae import VAE
 
 
 @dataclass(frozen=True)
@@ -26,11 +31,22 @@ class Batch:
 
 @dataclass(frozen=True)
 class Trace:
-    """The explanation of a batch. Log terms are `(sample, batch)`, in nats, and computed when first read."""
+    """The explanation of a batch by a model. Log terms are `(sample, batch)`, in nats, and computed when first read."""
 
+    model: VAE
     context: Context
-    likelihood: Distribution
     latents: Mapping[str, LatentTerm]
+
+    @property
+    def values(self) -> dict[str, Tensor]:
+        """x, the conditions and the latents: the context without what the model computes from them."""
+        return {name: value for name, value in self.context.items() if name not in self.model.computed}
+
+    @cached_property
+    def likelihood(self) -> Distribution:
+        """p(x | z)."""
+        likelihood: Distribution = self.model.likelihood(self.context)
+        return likelihood
 
     @cached_property
     def log_lik(self) -> Tensor:
@@ -39,12 +55,19 @@ class Trace:
         return log_lik
 
     @cached_property
+    def log_joint(self) -> Tensor:
+        """log p(x, z)."""
+        return self.log_lik + sum(term.log_prior for term in self.latents.values())
+
+    @cached_property
+    def log_posterior(self) -> Tensor:
+        """log q(z | x)."""
+        return sum((term.log_posterior for term in self.latents.values()), torch.zeros_like(self.log_lik))
+
+    @cached_property
     def log_weight(self) -> Tensor:
         """log p(x, z) - log q(z | x): its mean is the ELBO, its log-mean-exp estimates log p(x)."""
-        log_weight: Tensor = self.log_lik
-        for term in self.latents.values():
-            log_weight = log_weight + term.log_prior - term.log_posterior
-        return log_weight
+        return self.log_joint - self.log_posterior
 
 
 @dataclass(frozen=True)

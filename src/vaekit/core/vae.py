@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from operator import attrgetter
+from typing import Final
 
 from torch import Tensor, nn
+from torch.distributions import Distribution
 
 from vaekit.common.errors import UsageError
+from vaekit.core.condition import Condition
 from vaekit.core.conditional import Conditional, Deterministic
-from vaekit.core.context import NOTHING, Context, as_given
+from vaekit.core.context import NOTHING, Context, as_given, event_of
 from vaekit.core.latent import Draw, Latent, LatentTerm, Take, draw
+from vaekit.core.measure import refuse_unlike
 from vaekit.core.order import depending_on, in_order, refuse_reading
 from vaekit.core.trace import Generation, Trace
+
+NO_LEAD: Final = (0, 0)
+"""For a run that finds every latent in its context, and so draws none."""
 
 
 class VAE(nn.Module):
@@ -21,7 +28,8 @@ class VAE(nn.Module):
     .. math:: p(x, z) = p(x \mid z) \prod_l p(z_l \mid z_{<l}), \qquad q(z \mid x) = \prod_l q(z_l \mid x, \ldots)
 
     Parts are named by keyword and read each other by name; `x` is the data. A `Deterministic` part is a value
-    that several others read. What a part reads and no other part makes is a condition, to be passed in `given`.
+    that several others read. What a part reads and no other part makes is a condition, to be passed in `given`; a
+    `Condition` part declares its shape.
 
     Source: Kingma and Welling, 2013; Rezende, Mohamed and Wierstra, 2014.
 
@@ -40,7 +48,7 @@ class VAE(nn.Module):
     Raises `UsageError` if parts wait for each other, or if a prior or the likelihood reads what depends on x.
     """
 
-    def __init__(self, likelihood: Conditional, **parts: Latent | Deterministic) -> None:
+    def __init__(self, likelihood: Conditional, **parts: Latent | Deterministic | Condition) -> None:
         super().__init__()
         if "x" in parts:
             raise UsageError("'x' is the name of the data: give this part another name")
@@ -57,11 +65,15 @@ class VAE(nn.Module):
         for name, given in priors.items():
             refuse_reading(given, after_x, f"the prior of {name!r}")
         refuse_reading(self.likelihood.given, after_x, "the likelihood")
+        self.computed = frozenset(values)
+        inference = posteriors | values
         before_x = {name: given for name, given in values.items() if name not in after_x}
-        self.inference_order = in_order(self._as_declared(posteriors | values), "posteriors")
+        self.inference_order = in_order(self._as_declared(inference), "posteriors")
         self.generative_order = in_order(self._as_declared(priors | before_x), "priors")
+        self.entangled = {name for name, given in priors.items() if depending_on(name, inference) & set(given)}
         read = {name for reads in (*values.values(), *posteriors.values(), *priors.values()) for name in reads}
-        self.conditions = frozenset(read | set(self.likelihood.given)) - set(self.parts) - {"x"}
+        made = {*posteriors, *values, "x"}
+        self.conditions = frozenset(read | set(self.likelihood.given) | set(self.declared)) - made
 
     def _as_declared(self, reads: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
         return {name: reads[name] for name in self.parts if name in reads}
@@ -69,6 +81,11 @@ class VAE(nn.Module):
     def latents(self) -> Iterator[tuple[str, Latent]]:
         """The latents by name, in the order in which the model draws them."""
         return ((name, part) for name, part in self.parts.items() if isinstance(part, Latent))
+
+    @property
+    def declared(self) -> dict[str, Condition]:
+        """The conditions that are declared, by name."""
+        return {name: part for name, part in self.parts.items() if isinstance(part, Condition)}
 
     def _deterministic(self) -> Iterator[tuple[str, Deterministic]]:
         return ((name, part) for name, part in self.parts.items() if isinstance(part, Deterministic))
@@ -83,10 +100,35 @@ class VAE(nn.Module):
         """
         context = as_given({"x": x, **given})
         draws = self._run(self.inference_order, context, attrgetter("posterior"), (samples, len(x)))
-        terms = {
-            name: LatentTerm(context[name], latent.prior(context), draws.get(name)) for name, latent in self.latents()
-        }
-        return Trace(context, self.likelihood(context), terms)
+        return self._traced(context, draws)
+
+    def retrace(self, values: Context, draws: Mapping[str, Draw]) -> Trace:
+        """The trace of values in hand: x, every latent and the conditions, `(sample or 1, batch, *event)` each.
+
+        What the generative side computes from them is computed anew; no encoder runs.
+        """
+        context = dict(values)
+        self._run(self.generative_order, context, attrgetter("prior"), NO_LEAD)
+        return self._traced(context, draws)
+
+    def posteriors(self, values: Context, names: Collection[str]) -> dict[str, Distribution]:
+        """q(z | x, ...) of the named latents, where all latents have the values in hand; nothing is drawn."""
+        context = dict(values)
+        self._run(self.inference_order, context, attrgetter("posterior"), NO_LEAD)
+        return {name: latent.posterior(context) for name, latent in self.latents() if name in names}
+
+    def _traced(self, context: Context, draws: Mapping[str, Draw]) -> Trace:
+        terms = {name: self._term(name, latent, context, draws.get(name)) for name, latent in self.latents()}
+        return Trace(self, context, terms)
+
+    def _term(self, name: str, latent: Latent, context: Context, drawn: Draw | None) -> LatentTerm:
+        prior, event = latent.prior(context), event_of(context[name])
+        if prior.event_shape != event:
+            shapes = f"{tuple(event)}, but its prior is over {tuple(prior.event_shape)}"
+            raise UsageError(f"the latent {name!r} has the shape {shapes}: give both the same")
+        if drawn is not None:
+            refuse_unlike(name, drawn.distribution, prior)
+        return LatentTerm(context[name], prior, drawn, name in self.entangled)
 
     def posterior(self, x: Tensor, samples: int = 1, given: Context = NOTHING, take: Take = draw) -> dict[str, Draw]:
         """Take the latents from their posteriors (draws, or means by `take=centre`); no likelihood is computed."""
@@ -113,6 +155,8 @@ class VAE(nn.Module):
         take: Take = draw,
     ) -> dict[str, Draw]:
         """Add to the context what it lacks, part by part; latents are taken from the side asked for."""
+        for name, condition in self.declared.items():
+            condition.refuse_misfit(name, context)
         draws: dict[str, Draw] = {}
         for name in order:
             part = self.parts[name]

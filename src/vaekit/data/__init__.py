@@ -10,6 +10,7 @@ from vaekit.data.idx import idx_folder, read_idx
 from vaekit.data.layout import canonical_labels, canonical_rows
 from vaekit.data.load import SOURCES, Source, load_data
 from vaekit.data.splits import hold_out
+from vaekit.data.sprites import Sprites, load_sprites, sprite_factors
 
 __all__ = [
     "BINARIZE",
@@ -23,6 +24,7 @@ __all__ = [
     "Greys",
     "Source",
     "Splits",
+    "Sprites",
     "Static",
     "Threshold",
     "canonical_labels",
@@ -32,8 +34,10 @@ __all__ = [
     "idx_folder",
     "load_data",
     "load_mnist",
+    "load_sprites",
     "numpy_file",
     "read_idx",
     "refuse_nonfinite",
     "scaled",
+    "sprite_factors",
 ]

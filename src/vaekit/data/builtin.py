@@ -9,6 +9,7 @@ from pathlib import Path
 from vaekit.common.registry import Registry
 from vaekit.data.dataset import Splits
 from vaekit.data.idx import idx_folder
+from vaekit.data.sprites import load_sprites
 
 _FILES = Path(__file__).with_name("files")
 
@@ -47,5 +48,13 @@ _MNIST = BuiltIn(
     loader=load_mnist,
 )
 
-BUILTIN: Registry[BuiltIn] = Registry("built-in data", {entry.name: entry for entry in (_MNIST,)})
+_SPRITES = BuiltIn(
+    name="sprites",
+    summary="shapes of known scale, angle and place, drawn by vaekit in the manner of dSprites",
+    licence="Apache-2.0",
+    shape="20,000 + 2,000 binary images of 64 x 64, in 3 classes",
+    loader=load_sprites,
+)
+
+BUILTIN: Registry[BuiltIn] = Registry("built-in data", {entry.name: entry for entry in (_MNIST, _SPRITES)})
 """The built-in data sets by name."""

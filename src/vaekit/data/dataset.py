@@ -16,7 +16,7 @@ STORED = (torch.uint8, torch.float32)
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Dataset:
-    """One split: n rows `x` of shape (n, *event), uint8 or float32, and their labels `y` (n,) int64, or None.
+    """One split: n rows `x` of shape `(n, *event)`, uint8 or float32, and their labels `y`, `(n,)` int64, or None.
 
     Checked when made; a `DataError` says what does not fit. NaN and infinities are not looked for here:
     see `refuse_nonfinite`, which each source of complete data applies.
@@ -114,7 +114,7 @@ def refuse_nonfinite(dataset: Dataset) -> Dataset:
 
 
 def first_row(marked: Tensor) -> int | None:
-    """The index of the first row of `marked` (n, *event), bool, in which anything is marked.
+    """The index of the first row of `marked`, `(n, *event)`, bool, in which anything is marked.
 
     >>> first_row(torch.tensor([[False, False], [False, True]]))
     1

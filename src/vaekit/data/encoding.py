@@ -41,7 +41,7 @@ class Binarize(Protocol):
         ...
 
     def draw(self, x: Tensor) -> Tensor:
-        """Do to scaled values x (batch, *event) what is done each time they are seen; unchecked."""
+        """Do to scaled values x `(batch, *event)` what is done each time they are seen; unchecked."""
         ...
 
 
@@ -184,7 +184,7 @@ class Encoding:
         return self.binarize.prepare(dataset)
 
     def encode(self, raw: Tensor) -> Tensor:
-        """A batch `raw` (batch, *event) of a prepared dataset, bytes or floats, as the model is to see it."""
+        """A batch `raw`, `(batch, *event)`, of a prepared dataset, bytes or floats, as the model is to see it."""
         return self.binarize.draw(scaled(raw))
 
     def to_config(self) -> dict[str, str | int | float]:

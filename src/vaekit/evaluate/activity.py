@@ -45,4 +45,5 @@ def activity(means: Tensor) -> Activity:
     >>> activity(torch.tensor([[0.0, 1.0], [0.0, -1.0]])).units
     1
     """
-    return Activity(means.flatten(1).double().var(0))
+    unbiased = min(1, len(means) - 1)  # the variance of a single example is 0, not NaN
+    return Activity(means.flatten(1).double().var(0, correction=unbiased))

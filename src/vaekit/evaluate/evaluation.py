@@ -15,6 +15,7 @@ from vaekit.evaluate.activity import Activity, activity
 from vaekit.evaluate.evidence import Evidence, log_evidence
 from vaekit.objectives import Elbo
 from vaekit.train import Means, Resident, mean_terms
+from vaekit.train.means import evaluating
 
 
 @dataclass(frozen=True)
@@ -55,12 +56,13 @@ class Evaluation:
 def evaluate(model: VAE, data: Resident, samples: int = 100) -> Evaluation:
     """Evaluate a model on a data set, with draws from torch's current generator."""
     x = torch.cat([batch.x for batch in data.in_order()])
-    return Evaluation(
-        mean_terms(model, Elbo(), data),
-        log_evidence(model, x, samples),
-        {name: activity(posterior_means(model, x, name)) for name, _ in model.latents()},
-        len(x),
-    )
+    with evaluating(model):
+        return Evaluation(
+            mean_terms(model, Elbo(), data),
+            log_evidence(model, x, samples),
+            {name: activity(posterior_means(model, x, name)) for name, _ in model.latents()},
+            len(x),
+        )
 
 
 def posterior_means(model: VAE, x: Tensor, latent: str) -> Tensor:

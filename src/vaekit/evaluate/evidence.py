@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -10,6 +11,7 @@ from torch import Tensor
 
 from vaekit.common.errors import UsageError
 from vaekit.core import NOTHING, VAE, Context
+from vaekit.train.means import evaluating
 
 SCALARS_AT_ONCE = 2**24
 """How many values of x one chunk may hold, over samples and rows: 64 MiB in float32."""
@@ -19,14 +21,24 @@ SCALARS_AT_ONCE = 2**24
 class Evidence:
     """An estimate of log p(x) for each row, in nats, from `samples` draws. Every tensor is `(batch,)`, float64.
 
-    The estimate is a lower bound in expectation. `stderr` is its Monte Carlo standard error by the delta method,
-    `ess` the effective number of the draws: where that is near 1, the estimate hangs on one draw and is too low.
+    By importance sampling, or annealing, it is a lower bound in expectation; annealed in reverse, an upper one.
+    `stderr` is its Monte Carlo standard error by the delta method, `ess` the effective number of the draws: where that
+    is near 1, the estimate hangs on one draw, and is too low, or in reverse too high.
     """
 
     log_evidence: Tensor
     stderr: Tensor
     ess: Tensor
     samples: int
+
+    @staticmethod
+    def joined(parts: Iterable[Evidence]) -> Evidence:
+        """The evidence of all rows, from that of some at a time."""
+        parts = list(parts)
+        log_evidence, stderr, ess = (
+            torch.cat([getattr(part, name) for part in parts]) for name in ("log_evidence", "stderr", "ess")
+        )
+        return Evidence(log_evidence, stderr, ess, parts[0].samples)
 
     @property
     def mean(self) -> float:
@@ -40,8 +52,9 @@ class Evidence:
 
     @property
     def rows_stderr(self) -> float:
-        """The standard error of the mean that comes of having only these rows."""
-        return float(self.log_evidence.std()) / math.sqrt(len(self.log_evidence))
+        """The standard error of the mean that comes of having only these rows; NaN for a single row."""
+        rows = len(self.log_evidence)
+        return float(self.log_evidence.std()) / math.sqrt(rows) if rows > 1 else math.nan
 
 
 @dataclass
@@ -53,14 +66,14 @@ class WeightSums:
     count: int = 0
 
     @staticmethod
-    def nothing(batch: int, device: torch.device) -> WeightSums:
-        """The sums of no weights."""
-        none = torch.full((batch,), -math.inf, dtype=torch.float64, device=device)
+    def nothing(batch: int) -> WeightSums:
+        """The sums of no weights; they are kept on the CPU, for not every accelerator knows float64."""
+        none = torch.full((batch,), -math.inf, dtype=torch.float64)
         return WeightSums(none, none.clone())
 
     def add(self, log_weight: Tensor) -> None:
         """Add weights `(sample, batch)`."""
-        log_weight = log_weight.double()
+        log_weight = log_weight.cpu().double()
         self.log_sum = torch.logaddexp(self.log_sum, log_weight.logsumexp(0))
         self.log_sum_squares = torch.logaddexp(self.log_sum_squares, (2 * log_weight).logsumexp(0))
         self.count += len(log_weight)
@@ -71,7 +84,7 @@ class WeightSums:
         relative_variance = (1 / ess - 1 / self.count).clamp(min=0) * self.count / max(self.count - 1, 1)
         stderr = relative_variance.sqrt() if self.count > 1 else torch.full_like(ess, math.nan)
         log_evidence = self.log_sum - math.log(self.count)
-        return Evidence(log_evidence.cpu(), stderr.cpu(), ess.cpu(), self.count)
+        return Evidence(log_evidence, stderr, ess, self.count)
 
 
 def log_evidence(
@@ -107,21 +120,24 @@ def log_evidence(
     if not len(x):
         raise UsageError("no rows to estimate the evidence of")
     rows = max(1, min(len(x), scalars_at_once // x[0].numel()))
-    parts = []
-    with torch.no_grad():
-        for start in range(0, len(x), rows):
-            part = {name: value[start : start + rows] for name, value in given.items()}
-            parts.append(_evidence(model, x[start : start + rows], samples, part, scalars_at_once))
-    return Evidence(
-        torch.cat([part.log_evidence for part in parts]),
-        torch.cat([part.stderr for part in parts]),
-        torch.cat([part.ess for part in parts]),
-        samples,
-    )
+    with torch.no_grad(), evaluating(model):
+        return Evidence.joined(
+            _evidence(model, x[part], samples, at_rows(given, part), scalars_at_once) for part in row_slices(x, rows)
+        )
+
+
+def row_slices(x: Tensor, at_once: int) -> Iterator[slice]:
+    """The rows of x, so many at a time."""
+    return (slice(start, start + at_once) for start in range(0, len(x), at_once))
+
+
+def at_rows(values: Context, rows: slice) -> dict[str, Tensor]:
+    """These rows of values `(batch, *event)` each."""
+    return {name: value[rows] for name, value in values.items()}
 
 
 def _evidence(model: VAE, x: Tensor, samples: int, given: Context, scalars_at_once: int) -> Evidence:
-    sums = WeightSums.nothing(len(x), x.device)
+    sums = WeightSums.nothing(len(x))
     at_once = max(1, scalars_at_once // x.numel())
     while sums.count < samples:
         sums.add(_log_weights(model, x, min(at_once, samples - sums.count), given))

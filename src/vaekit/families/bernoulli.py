@@ -7,13 +7,14 @@ from typing import ClassVar
 
 import torch
 from torch import Size, Tensor
-from torch.distributions import Bernoulli as BernoulliDistribution
+from torch.distributions import Bernoulli as TorchBernoulli
 from torch.distributions import Distribution, constraints
 from torch.distributions.constraints import Constraint
 from torch.nn.functional import softplus
 
 from vaekit.core.density import Density
 from vaekit.core.family import Family, over_event
+from vaekit.families.closed_form import kl_of
 
 Shape = Size | list[int] | tuple[int, ...]
 
@@ -44,6 +45,15 @@ class Bernoulli(Family):
         if bool(((x == 0) | (x == 1)).all()):
             return Density("binary values", "probability mass")
         return Density("grey values in [0, 1]", "Bernoulli cross-entropy", is_likelihood=False)
+
+
+class BernoulliDistribution(TorchBernoulli):
+    """torch's Bernoulli, told apart from it to have a KL that broadcasts, and keeps its digits where p is 0 or 1."""
+
+
+@kl_of(BernoulliDistribution, TorchBernoulli)
+def _kl_of_logits(p: BernoulliDistribution, q: TorchBernoulli) -> Tensor:
+    return torch.sigmoid(p.logits) * (p.logits - q.logits) - softplus(p.logits) + softplus(q.logits)
 
 
 class ContinuousBernoulli(Family):

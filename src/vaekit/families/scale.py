@@ -27,7 +27,8 @@ def positive(raw: Tensor) -> Tensor:
 
 def unpositive(value: Tensor) -> Tensor:
     """The number that `positive` maps to `value`."""
-    return torch.log(torch.expm1(value - SMALLEST)) - _SHIFT
+    above = value - SMALLEST
+    return above + torch.log(-torch.expm1(-above)) - _SHIFT
 
 
 class Scale(nn.Module, ABC):
@@ -54,13 +55,16 @@ class Predicted(Scale):
 class Learned(Scale):
     """A learned scale: one for all coordinates, or one for each of an event of the given shape.
 
-    With one shared scale this is the sigma-VAE (Rybkin, Daniilidis and Levine, 2021).
+    With one shared scale this is the sigma-VAE (Rybkin, Daniilidis and Levine, 2021). Raises `UsageError` for an
+    initial scale that is not above 1e-6.
     """
 
     blocks = 1
 
     def __init__(self, event_shape: Size | tuple[int, ...] = (), initial: float = 1.0) -> None:
         super().__init__()
+        if not initial > SMALLEST:
+            raise UsageError(f"the initial scale of a normal is {initial}: it must be above {SMALLEST}")
         self.raw = nn.Parameter(unpositive(torch.full(tuple(event_shape), initial)))
 
     def forward(self, params: Tensor) -> tuple[Tensor, Tensor]:

@@ -52,6 +52,8 @@ class Elbo(TraceObjective):
         if free_bits < 0:
             raise UsageError(f"free bits of {free_bits} nats: choose 0 or more")
         self.beta = schedule(beta)
+        if isinstance(self.beta, Constant) and not self.beta.value >= 0:
+            raise UsageError(f"beta is {self.beta.value}: the weight of a KL is 0 or more")
         self.free_bits = free_bits
         self.kl = kl
         self.samples = samples

@@ -22,9 +22,10 @@ def sampled_kl(term: LatentTerm) -> Tensor:
 def analytic_kl(term: LatentTerm) -> Tensor:
     """KL(q || p) in closed form where torch has one for the pair, else from the samples.
 
-    A latent that was clamped has no posterior; its term is -log p(z).
+    A latent that was clamped has no posterior; its term is -log p(z). Where the prior depends on the draw itself, as
+    p(z1 | z2) does when z2 was inferred from z1, a closed form would be another number: the draw is used.
     """
-    if term.drawn is None:
+    if term.drawn is None or term.prior_knows_draw:
         return term.kl
     try:
         return kl_divergence(term.drawn.distribution, term.prior)
@@ -39,16 +40,22 @@ def coordinate_kl(term: LatentTerm) -> Tensor:
     """
     if term.drawn is None:
         return term.kl.unsqueeze(-1)
-    posterior, prior = _coordinates(term.drawn.distribution), _coordinates(term.prior)
+    posterior, prior = coordinates(term.drawn.distribution), coordinates(term.prior)
     if posterior is None or prior is None:
         return analytic_kl(term).unsqueeze(-1)
+    if term.prior_knows_draw:
+        return _drawn_kl(term, posterior, prior)
     try:
         return kl_divergence(posterior, prior)
     except NotImplementedError:
-        return posterior.log_prob(term.value) - prior.log_prob(term.value)
+        return _drawn_kl(term, posterior, prior)
 
 
-def _coordinates(distribution: Distribution) -> Distribution | None:
+def _drawn_kl(term: LatentTerm, posterior: Distribution, prior: Distribution) -> Tensor:
+    return posterior.log_prob(term.value) - prior.log_prob(term.value)
+
+
+def coordinates(distribution: Distribution) -> Distribution | None:
     """The independent coordinates of a distribution, or None where it has none."""
     if not isinstance(distribution, Independent):
         return None

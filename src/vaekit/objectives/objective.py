@@ -5,12 +5,14 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
 
 from vaekit.core.trace import Batch, Trace
 from vaekit.core.vae import VAE
+from vaekit.objectives.checks import refuse_without_path
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,8 @@ class Terms:
     value: Tensor
     log_likelihood: Tensor
     kl: Mapping[str, Tensor]
+    rival: Tensor | None = None
+    """What the objective's rival parameters maximise, where it has any."""
 
     @property
     def total_kl(self) -> Tensor:
@@ -47,6 +51,18 @@ class Terms:
         return self.log_likelihood - self.total_kl
 
 
+class Rival(nn.Module):
+    """A part of an objective that plays against the model: its parameters maximise `Terms.rival`."""
+
+
+@runtime_checkable
+class Demanding(Protocol):
+    """A part of an objective that not every model has what it takes for."""
+
+    def demand(self, model: VAE) -> None:
+        """Raise `UsageError` where the model lacks something, and name it."""
+
+
 class Objective(nn.Module, ABC):
     """A scalar for each example, to be maximised.
 
@@ -54,10 +70,22 @@ class Objective(nn.Module, ABC):
     """
 
     is_bound: bool = False
+    compares_pairs: bool = False
+    """Whether it compares the examples of a batch pair by pair, so that its work grows with the square of them."""
 
     @abstractmethod
     def forward(self, model: VAE, batch: Batch, step: Step) -> Terms:
         """The terms of this batch at this step of the run."""
+
+    def rivals(self) -> list[nn.Parameter]:
+        """The parameters that maximise `Terms.rival`, where all others maximise `Terms.value`; mostly none."""
+        return [weight for part in self.modules() if isinstance(part, Rival) for weight in part.parameters()]
+
+    def check(self, model: VAE) -> None:
+        """Refuse a model that this objective is not made for, by a `UsageError` that names what it lacks."""
+        for part in self.modules():
+            if isinstance(part, Demanding):
+                part.demand(model)
 
 
 class TraceObjective(Objective):
@@ -65,9 +93,14 @@ class TraceObjective(Objective):
 
     samples: int = 1
     """Draws of the latents for each example."""
+    pathwise: bool = True
+    """Whether it learns through the draws themselves, and so refuses a posterior whose draws have no gradient."""
 
     def forward(self, model: VAE, batch: Batch, step: Step) -> Terms:
-        return self.of(model.trace(batch.x, self.samples, batch.given), batch, step)
+        trace = model.trace(batch.x, self.samples, batch.given)
+        if self.pathwise:
+            refuse_without_path(trace, self)
+        return self.of(trace, batch, step)
 
     @abstractmethod
     def of(self, trace: Trace, batch: Batch, step: Step) -> Terms:

@@ -1,6 +1,56 @@
 """Priors over latents."""
 
+from vaekit.priors.autoregressive import Autoregressive
+from vaekit.priors.codes import UniformCodes
+from vaekit.priors.exemplar import ExemplarPrior, Nearest, Subset
+from vaekit.priors.fits import PRIOR_FITS, FlowFit, MixtureFit, NormalFit, PriorFit
+from vaekit.priors.flow import flow_prior
+from vaekit.priors.learned import Ard, LearnedPrior
+from vaekit.priors.mixture import LearnedMixture, Mixture
 from vaekit.priors.registry import PRIORS
-from vaekit.priors.standard import standard_normal
+from vaekit.priors.standard import laplace, standard_normal
+from vaekit.priors.vamp import VampPrior
+from vaekit.priors.vectors import (
+    FixedVectors,
+    Neutral,
+    beta,
+    bits,
+    classes,
+    dirichlet,
+    gamma,
+    soft_bits,
+    soft_classes,
+    sphere_uniform,
+)
 
-__all__ = ["PRIORS", "standard_normal"]
+__all__ = [
+    "PRIORS",
+    "PRIOR_FITS",
+    "Ard",
+    "Autoregressive",
+    "ExemplarPrior",
+    "FixedVectors",
+    "FlowFit",
+    "LearnedMixture",
+    "LearnedPrior",
+    "Mixture",
+    "MixtureFit",
+    "Nearest",
+    "Neutral",
+    "NormalFit",
+    "PriorFit",
+    "Subset",
+    "UniformCodes",
+    "VampPrior",
+    "beta",
+    "bits",
+    "classes",
+    "dirichlet",
+    "flow_prior",
+    "gamma",
+    "laplace",
+    "soft_bits",
+    "soft_classes",
+    "sphere_uniform",
+    "standard_normal",
+]

@@ -1,6 +1,18 @@
 """Recipes: each named VAE in a few lines, and one registry of them all."""
 
-from vaekit.recipes import classic  # noqa: F401  (registers its recipes)
+from vaekit.recipes import (  # noqa: F401  (each registers its recipes)
+    adversarial,
+    classic,
+    discrete,
+    disentangled,
+    divergences,
+    flows,
+    importance,
+    ladders,
+    latent_shapes,
+    priors,
+    semi_supervised,
+)
 from vaekit.recipes.parts import Architecture, Parts
 from vaekit.recipes.registry import RECIPES, Blueprint, Recipe, build, recipe
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from types import UnionType
 from typing import Any, get_args
 
 from vaekit.common.errors import UsageError
@@ -19,10 +20,10 @@ def as_type(declared: Any, value: object, name: str) -> Any:
     Traceback (most recent call last):
     vaekit.common.errors.UsageError: setting 'latent' is 2.5: it must be a whole number
     """
-    choices = [choice for choice in (get_args(declared) or (declared,)) if choice is not type(None)]
-    if value is None and type(None) in get_args(declared):
+    choices = get_args(declared) if isinstance(declared, UnionType) else (declared,)
+    if value is None and type(None) in choices:
         return None
-    return _integers(value, name) if choices[0] not in CONVERT else CONVERT[choices[0]](value, name)
+    return CONVERT.get(next(choice for choice in choices if choice is not type(None)), _integers)(value, name)
 
 
 def _integers(value: object, name: str) -> tuple[int, ...]:
@@ -50,4 +51,4 @@ def _word(value: object, name: str) -> str:
     return value
 
 
-CONVERT = {float: _real, int: _whole, str: _word}
+CONVERT: dict[Any, Callable[[object, str], Any]] = {float: _real, int: _whole, str: _word}

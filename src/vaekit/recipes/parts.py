@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from torch import Size
+from torch import Size, nn
 
 from vaekit.common.errors import UsageError
-from vaekit.core import Conditional, Parametric
+from vaekit.core import Conditional, Deterministic, Family, Parametric
 from vaekit.families import LIKELIHOODS, POSTERIORS
-from vaekit.nets import NETS, NetBuilder
+from vaekit.nets import NETS, Dense, NetBuilder
 from vaekit.priors import PRIORS
 
 
@@ -60,21 +60,49 @@ class Parts:
 
     event_shape: Size
     architecture: Architecture
+    shape: Size | None = None
+    """The shape of one latent, where it is not a vector of `latent` coordinates."""
 
     @property
     def latent_shape(self) -> Size:
         """The shape of one latent."""
-        return Size((self.architecture.latent,))
+        return Size((self.architecture.latent,)) if self.shape is None else self.shape
+
+    def of_shape(self, *shape: int) -> Parts:
+        """The same parts with a latent of another shape."""
+        return replace(self, shape=Size(shape))
+
+    def of_size(self, divisor: int) -> Parts:
+        """The same parts with a latent this many times smaller."""
+        latent = max(1, self.architecture.latent // divisor)
+        return replace(self, architecture=replace(self.architecture, latent=latent))
 
     def prior(self) -> Conditional:
         """p(z)."""
         return PRIORS[self.architecture.prior](self.latent_shape)
 
-    def encoder(self, given: Mapping[str, Size] | None = None) -> Parametric:
-        """q(z | x), or q(z | what is given, by name and shape)."""
+    def encoder(self, given: Mapping[str, Size] | None = None, family: Family | None = None) -> Parametric:
+        """q(z | x), or q(z | what is given, by name and shape); of the architecture's family if none is given."""
         given = {"x": self.event_shape} if given is None else given
-        family = POSTERIORS[self.architecture.posterior](self.latent_shape)
+        family = POSTERIORS[self.architecture.posterior](self.latent_shape) if family is None else family
         net = self.architecture.builder().down(list(given.values()), family.params_shape(self.latent_shape))
+        return Parametric(net, family, tuple(given))
+
+    def between(self, given: Mapping[str, Size]) -> Parametric:
+        """p(z | the latents above it): a conditional prior, of the posterior's family."""
+        family = POSTERIORS[self.architecture.posterior](self.latent_shape)
+        net = self.architecture.builder().up(list(given.values()), family.params_shape(self.latent_shape))
+        return Parametric(net, family, tuple(given))
+
+    def features(self, shape: Size) -> Deterministic:
+        """A vector that the encoder's net reads off x, for several parts to share."""
+        net = self.architecture.builder().down([self.event_shape], shape)
+        return Deterministic(nn.Sequential(net, nn.SiLU()), "x")
+
+    def head(self, given: Mapping[str, Size]) -> Parametric:
+        """q(z | features), by name and shape: an affine map of them, then the posterior's family."""
+        family = POSTERIORS[self.architecture.posterior](self.latent_shape)
+        net = Dense(hidden=()).down(list(given.values()), family.params_shape(self.latent_shape))
         return Parametric(net, family, tuple(given))
 
     def decoder(self, given: Mapping[str, Size] | None = None) -> Parametric:

@@ -9,11 +9,12 @@ from typing import Any, NamedTuple, get_type_hints
 
 from torch import Size
 
-from vaekit.common.errors import unknown
+from vaekit.common.errors import UsageError, unknown
 from vaekit.common.registry import Registry
 from vaekit.common.seeds import seeded
 from vaekit.core import VAE
 from vaekit.objectives import Objective
+from vaekit.priors.refit import refitted_blank
 from vaekit.recipes.options import as_type
 from vaekit.recipes.parts import Architecture, Parts
 
@@ -63,10 +64,14 @@ class Entry:
 
     def build(self, event_shape: Sequence[int], options: Mapping[str, Any]) -> Recipe:
         """The model and its objective for data of this shape."""
+        if not event_shape:
+            raise UsageError("rows of shape () have no coordinates: give them at least one axis")
         chosen = self._typed(options)
         own = {name: chosen.pop(name) for name in self.own_options if name in chosen}
         parts = Parts(Size(event_shape), Architecture(**{**self.architecture, **chosen}))
-        return self.compose(parts, **own)
+        built = self.compose(parts, **own)
+        built.objective.check(built.model)
+        return built
 
 
 RECIPES: Registry[Entry] = Registry("recipe")
@@ -92,13 +97,17 @@ class Blueprint:
     recipe: str
     event_shape: tuple[int, ...]
     options: Mapping[str, Any]
+    refitted: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """The kind, with its settings, of each latent's prior that was fitted after training."""
 
     def build(self, seed: int = 0) -> Recipe:
         """The model, freshly initialised, and its objective."""
         with seeded(seed):
-            built = RECIPES[self.recipe].build(self.event_shape, self.options)
-        built.model.blueprint = self
-        return built
+            model, objective = RECIPES[self.recipe].build(self.event_shape, self.options)
+            for latent, record in self.refitted.items():
+                model = refitted_blank(model, latent, record)
+        model.blueprint = self
+        return Recipe(model, objective)
 
 
 def build(name: str, event_shape: Sequence[int], *, seed: int = 0, **options: Any) -> Recipe:

@@ -28,5 +28,5 @@ class Section:
     explanation: str
     """What one looks at, in a sentence or two that a student understands."""
     trouble: str
-    """What would be bad to see."""
+    """What would be bad to see, as the end of the sentence "Bad would be ..."; empty where nothing would."""
     figure: Figure

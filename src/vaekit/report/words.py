@@ -50,16 +50,18 @@ def duration(seconds: float) -> str:
     ('7.3 s', '38 s', '10 min', '2.5 h')
     """
     if seconds < 120:
-        return f"{seconds:.{1 if seconds < 10 else 0}f} s"
+        return f"{seconds:.2g} s" if seconds < 10 else f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
 
 
 def percent(share: float) -> str:
-    """A share of 1.
+    """A share of 1; nothing where there is none.
 
-    >>> percent(0.1234), percent(0.004)
-    ('12 %', '0.4 %')
+    >>> percent(0.1234), percent(0.004), percent(math.nan)
+    ('12 %', '0.4 %', '')
     """
+    if math.isnan(share):
+        return ""
     return f"{100 * share:.{1 if share < 0.01 else 0}f} %"
 
 

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
-from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from vaekit.common.errors import TrainingDiverged
 from vaekit.common.seeds import seeded
 from vaekit.core import VAE, Batch
+from vaekit.core.meeting import introduce
 from vaekit.objectives import Elbo, Objective, Step, Terms
 from vaekit.objectives.schedules import schedule
 from vaekit.train.batches import Resident
 from vaekit.train.history import Epoch, Observer, Plan
+from vaekit.train.labels import labels_wanted
 from vaekit.train.means import Ledger, Means, first_fault_of_weights, latent_names, mean_terms
+from vaekit.train.players import Player, differentiate, players_of
 from vaekit.train.settings import Settings
 from vaekit.train.stopping import Best
 
@@ -51,8 +55,7 @@ class Updates:
         self.rate = schedule(settings.learning_rate)
         self.done = 0
         self.step = Step.first(device)
-        self.parameters = list(nn.ModuleList([model, objective]).parameters())
-        self.optimizer = settings.make_optimizer(self.parameters, self.learning_rate)
+        self.players = players_of(model, objective, partial(settings.make_optimizer, rate=self.learning_rate))
         self.average = _average(model, settings.ema)
 
     @property
@@ -68,29 +71,42 @@ class Updates:
         return averaged
 
     def update(self, batch: Batch) -> Terms:
-        """One step towards a larger mean of the objective over the batch."""
+        """One step of every player towards a larger mean of its goal over the batch."""
         terms: Terms = self.objective(self.model, batch, self.step)
-        self.optimizer.zero_grad(set_to_none=True)
-        (-terms.value.mean()).backward()
-        if self.settings.clip is not None:
-            nn.utils.clip_grad_norm_(self.parameters, self.settings.clip)
-        self._set_learning_rate()
-        self.optimizer.step()
+        differentiate(self.players, terms)
+        for player in self.players:
+            self._move(player)
         if self.average is not None:
             self.average.update_parameters(self.model)
         self.done += 1
         self.step.count.add_(1)
         return terms
 
-    def _set_learning_rate(self) -> None:
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.learning_rate
+    def _move(self, player: Player) -> None:
+        if self.settings.clip is not None:
+            player.clip(self.settings.clip)
+        player.set_rate(self.learning_rate)
+        player.optimizer.step()
 
 
 def _average(model: VAE, decay: float | None) -> AveragedModel | None:
     if decay is None:
         return None
-    return AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)
+    return AveragedModel(model, multi_avg_fn=_moving_average(decay), use_buffers=True)
+
+
+def _moving_average(decay: float) -> Callable[[Sequence[Tensor], Sequence[Tensor], Tensor], None]:
+    """Moves averages towards the current values; whole numbers and flags are taken over, for a mean would round them."""
+    move = get_ema_multi_avg_fn(decay)
+
+    def update(averages: Sequence[Tensor], current: Sequence[Tensor], count: Tensor) -> None:
+        if averages[0].is_floating_point():
+            move(averages, current, count)
+            return
+        for average, value in zip(averages, current, strict=True):
+            average.copy_(value)
+
+    return update
 
 
 class Run:
@@ -123,7 +139,10 @@ class Run:
         rate, started = self.updates.learning_rate, time.perf_counter()
         train = self._learn(number)
         seconds = time.perf_counter() - started
-        return Epoch(number, train, self._look(), rate, seconds, self.training.examples)
+        epoch = Epoch(number, train, self._look(), rate, seconds, self.training.examples)
+        if not math.isfinite(epoch.score):
+            raise TrainingDiverged(number, len(self.training), "the held-out ELBO", MEND)
+        return epoch
 
     def _learn(self, number: int) -> Means:
         ledger = Ledger(len(self.training), self.training.x.device)
@@ -159,13 +178,19 @@ def train(
 ) -> Trained:
     """Train a model by an objective, from the settings' seed, leaving the global random state as it was.
 
-    Raises `TrainingDiverged` with the epoch, the step and the term that stopped being finite.
+    Labels of the data reach a model that reads them: one with a declared `Condition`, or with a latent `y` that the
+    objective sums out, where a label of -1 is one that is not known.
+
+    Raises `TrainingDiverged` with the epoch, the step and the term that stopped being finite, `UsageError` where the
+    objective is not made for the model, and `DataError` for labels that the model does not read.
     """
     device = training.x.device
     best = Best(settings.patience)
     with seeded(settings.seed, device):
+        objective.check(model)
+        introduce(model.to(device), training.rows)
         updates = Updates(model.to(device).train(), objective.to(device), settings, device)
-        run = Run(updates, training, held_out, observers)
+        run = Run(updates, training.labelled(labels_wanted(model, objective)), held_out, observers)
         _watched(run, settings.max_epochs, best)
     kept = updates.evaluated
     if held_out is not None:

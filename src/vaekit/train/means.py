@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from vaekit.core import VAE
 from vaekit.objectives import Objective, Step, Terms
 from vaekit.train.batches import Resident
+from vaekit.train.labels import labels_wanted
 
 
 @dataclass(frozen=True)
@@ -63,13 +64,14 @@ class Ledger:
         return Means(value, log_likelihood - sum(kl), log_likelihood, dict(zip(latents, kl, strict=True)))
 
     def first_fault(self) -> tuple[int, str] | None:
-        """The first batch, and in it the first term but the value, that is not a finite number."""
+        """The first batch with a term that is not a finite number, and which; the value only where it is alone."""
         faulty = ~self._read().isfinite()
         if not faulty.any():
             return None
         batch = int(faulty.any(1).nonzero()[0])
         terms = [name for name, bad in zip(self._names, faulty[batch].tolist(), strict=True) if bad]
-        return batch, terms[-1] if len(terms) == 1 else " and ".join(terms[1:])
+        parts = [name for name in terms if name != self._names[0]]
+        return batch, " and ".join(parts or terms)
 
     def _read(self) -> Tensor:
         assert self._rows is not None, "a ledger is read after something was entered"
@@ -90,7 +92,7 @@ def mean_terms(model: VAE, objective: Objective, batches: Resident, step: Step |
     """The mean terms of a pass over the data that learns nothing."""
     ledger = Ledger(len(batches), batches.x.device)
     with torch.no_grad(), evaluating(model):
-        for batch in batches.in_order():
+        for batch in batches.labelled(labels_wanted(model, objective)).in_order():
             ledger.add(objective(model, batch, step or Step.first(batches.x.device)))
     return ledger.means(latent_names(model))
 

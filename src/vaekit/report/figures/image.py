@@ -10,11 +10,11 @@ from vaekit.report.pictures.png import Pixels
 
 @dataclass(frozen=True)
 class Image:
-    """Pixels in the page itself, shown at a whole multiple of their size, and smaller on a narrower screen.
+    """Pixels in the page itself, `width` and `height` as they are shown where there is room.
 
     >>> import numpy as np
-    >>> Image.of(np.zeros((30, 100, 2), np.uint8), "nothing", room=720).width
-    700
+    >>> Image.of(np.zeros((30, 100, 2), np.uint8), "nothing", times=2).width
+    200
     """
 
     source: str
@@ -23,8 +23,7 @@ class Image:
     alt: str
 
     @staticmethod
-    def of(pixels: Pixels, alt: str, room: int) -> Image:
-        """The picture, as large as whole multiples go into `room` units of width."""
+    def of(pixels: Pixels, alt: str, times: int) -> Image:
+        """The picture, shown `times` as large as its pixels."""
         height, width = pixels.shape[:2]
-        times = max(1, room // width)
         return Image(data_uri(png(pixels)), width * times, height * times, alt)

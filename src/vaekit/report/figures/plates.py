@@ -10,11 +10,11 @@ from vaekit.report.figures.image import Image
 
 @dataclass(frozen=True)
 class Plate:
-    """A picture, its number, and what else is known of it."""
+    """A picture, its number, and what else is known of it, a line each."""
 
     image: Image
     number: str
-    detail: str
+    details: tuple[str, ...]
 
 
 @dataclass(frozen=True)

@@ -15,3 +15,5 @@ class Sheet:
     image: Image
     note: str
     template: ClassVar[str] = "sheet.html.j2"
+    ROOM: ClassVar[int] = 740
+    """Width of a sheet, in units of the page."""

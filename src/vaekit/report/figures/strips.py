@@ -15,6 +15,8 @@ class Strip:
     label: str
     detail: str
     image: Image
+    ROOM: ClassVar[int] = 680
+    """Width of a strip beside its label, in units of the page."""
 
 
 @dataclass(frozen=True)
@@ -25,3 +27,8 @@ class Strips:
     scale: tuple[str, ...]
     note: str
     template: ClassVar[str] = "strips.html.j2"
+
+    @property
+    def width(self) -> int:
+        """The width of the widest row."""
+        return max(strip.image.width for strip in self.strips)

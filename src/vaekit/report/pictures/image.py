@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -34,6 +35,15 @@ class ImagePicture:
     def of(cls, x: Tensor) -> ImagePicture:
         """The way to draw images like those of `x`."""
         return cls()
+
+    def size(self, event_shape: Sequence[int]) -> str:
+        """Height by width in pixels, and the channels where they are more than one.
+
+        >>> ImagePicture().size((3, 32, 32))
+        '32 × 32 pixels in 3 channels'
+        """
+        channels, height, width = event_shape
+        return f"{height} × {width} pixels{f' in {channels} channels' if channels > 1 else ''}"
 
     def tile(self, example: Tensor) -> Pixels:
         """An image as grey or RGB pixels, with alpha."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Protocol
+from collections.abc import Callable, Sequence
+from typing import ClassVar, Protocol
 
 from torch import Tensor
 
@@ -15,10 +15,14 @@ from vaekit.report.pictures.vector import VectorPicture
 class Picture(Protocol):
     """Draws examples of one shape, each as a tile of the same size, and has words for them."""
 
-    thing: str
+    thing: ClassVar[str]
     """What one example is called."""
-    legend: str
+    legend: ClassVar[str]
     """How to read a tile; empty where that needs no words."""
+
+    def size(self, event_shape: Sequence[int]) -> str:
+        """How large one example is, in words."""
+        ...
 
     def tile(self, example: Tensor) -> Pixels:
         """An example `(*event)` as `(height, width, channel)`, the last channel alpha."""

@@ -21,7 +21,16 @@ def line(tiles: Sequence[Pixels], gap: int = GAP) -> Pixels:
     return _joined(tiles, gap, axis=1)
 
 
-def grid(tiles: Sequence[Pixels], columns: int, gap: int = GAP) -> Pixels:
+def stack(tiles: Sequence[Pixels], gap: int = GAP) -> Pixels:
+    """Tiles of one width from top to bottom.
+
+    >>> stack([np.ones((3, 3, 2), np.uint8)] * 2).shape
+    (8, 3, 2)
+    """
+    return _joined(tiles, gap, axis=0)
+
+
+def grid(tiles: Sequence[Pixels], columns: int, between_lines: int = GAP) -> Pixels:
     """Tiles of one size in lines of so many columns; the last line is filled up with nothing.
 
     >>> grid([np.ones((3, 3, 2), np.uint8)] * 3, columns=2).shape
@@ -30,8 +39,8 @@ def grid(tiles: Sequence[Pixels], columns: int, gap: int = GAP) -> Pixels:
     columns = min(columns, len(tiles))
     lacking = [np.zeros_like(tiles[0])] * (-len(tiles) % columns)
     filled = [*tiles, *lacking]
-    lines = [line(filled[start : start + columns], gap) for start in range(0, len(filled), columns)]
-    return _joined(lines, gap, axis=0)
+    lines = [line(filled[start : start + columns]) for start in range(0, len(filled), columns)]
+    return stack(lines, between_lines)
 
 
 def _joined(parts: Sequence[Pixels], gap: int, axis: int) -> Pixels:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -11,11 +13,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from vaekit.report.pictures.png import Pixels
+from vaekit.report.words import count
 
-HEIGHT, WIDTH = 40, 60
-"""Pixels of a tile; it is a little wider or narrower where its bars do not divide it evenly."""
-BAR, GROUND = (94, 124, 214, 255), (128, 136, 150, 36)
-"""Colours that read on light paper and on dark."""
+HEIGHT, WIDTH, MARGIN = 36, 52, 3
+"""Pixels of the bars together, less where they do not divide it evenly, and clear pixels on either side of them."""
+_COLOURS: Pixels = np.array([[128, 136, 150, 36], [94, 124, 214, 255]], np.uint8)
+"""The ground and the bars, in colours that read on light paper and on dark."""
 
 
 @dataclass(frozen=True)
@@ -25,9 +28,9 @@ class VectorPicture:
     Of rows with more values than fit, neighbours are averaged; other shapes are flattened.
 
     >>> picture = VectorPicture.of(torch.tensor([[0.0, 0.0], [1.0, 4.0]]))
-    >>> filled = picture.tile(torch.tensor([1.0, 2.0]))[..., 3] == 255
-    >>> filled[:, 0].mean(), filled[:, -1].mean()
-    (np.float64(1.0), np.float64(0.5))
+    >>> filled = picture.tile(torch.tensor([1.0, 2.0]))[:, MARGIN:-MARGIN, 3] == 255
+    >>> float(filled[:, 0].mean()), float(filled[:, -1].mean())
+    (1.0, 0.5)
     """
 
     low: NDArray[np.float64]
@@ -43,6 +46,14 @@ class VectorPicture:
         values = torch.nan_to_num(x.flatten(1).double()).cpu().numpy()
         return cls(values.min(0), values.max(0))
 
+    def size(self, event_shape: Sequence[int]) -> str:
+        """How many values.
+
+        >>> VectorPicture.of(torch.eye(3)).size((3,))
+        '3 values'
+        """
+        return count(math.prod(event_shape), "value")
+
     def tile(self, example: Tensor) -> Pixels:
         """A row as RGBA pixels."""
         heights = _merged(self._share(example.flatten().double().numpy()))
@@ -50,7 +61,7 @@ class VectorPicture:
         filled = _filled(np.repeat(heights, bar))
         if bar > 3:
             filled[:, bar - 1 : -1 : bar] = False
-        return np.where(filled[..., None], np.uint8(BAR), np.uint8(GROUND)).astype(np.uint8)
+        return np.pad(_COLOURS[filled.astype(np.intp)], ((0, 0), (MARGIN, MARGIN), (0, 0)))
 
     def _share(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         """Where each value lies in its column, 0 at the least and 1 at the greatest; missing ones at 0."""

@@ -1,0 +1,179 @@
+"""Enumeration: a discrete latent is summed out exactly, or taken as known where it is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.distributions import Distribution
+
+from vaekit.common.errors import UsageError
+from vaekit.core.conditional import Deterministic, Explains
+from vaekit.core.context import Context, as_given
+from vaekit.core.latent import Latent
+from vaekit.core.trace import Batch
+from vaekit.core.vae import VAE
+from vaekit.objectives.objective import Objective, Step, Terms
+
+
+class Enumerate(Objective):
+    r"""An objective in which a discrete latent y is summed out over its posterior.
+
+    .. math:: U(x) = \sum_y q(y \mid x) \, L(x, y) + H(q(y \mid x)), \qquad
+        L(x, y) + \alpha \log q(y \mid x) \text{ where y is known}
+
+    with L the inner objective at y clamped, which holds log p(y). The gradient has no noise that comes of y. What is
+    known of y is read from `batch.given`, one value of y for each example, with NaN or -1 where it is not known.
+
+    Args:
+        latent: the name of y. Its posterior may read x, features of x and conditions, but no latent that is drawn.
+        inner: the objective for each value of y; an `Enumerate` of another latent too.
+        classify: alpha, how much the posterior is trained to tell the known values. The value is then no bound.
+
+    Source: Kingma, Rezende, Mohamed and Welling, 2014.
+
+    Raises `UsageError` for a model without a discrete latent of this name.
+
+    >>> from vaekit.objectives import Elbo
+    >>> from vaekit.recipes import build
+    >>> model, _ = build("gm_vae", (6,), latent=2, components=3)
+    >>> terms = Enumerate("c", Elbo())(model, Batch(torch.rand(5, 6)), Step.first())
+    >>> terms.value.shape, sorted(terms.kl)
+    (torch.Size([5]), ['c', 'z'])
+    """
+
+    def __init__(self, latent: str, inner: Objective, classify: float = 0.0) -> None:
+        super().__init__()
+        if not classify >= 0:
+            raise UsageError(f"classify is {classify}: the weight of the known values is 0 or more")
+        self.latent = latent
+        self.inner = inner
+        self.classify = classify
+        self.is_bound = inner.is_bound and not classify
+        self.compares_pairs = inner.compares_pairs
+
+    def forward(self, model: VAE, batch: Batch, step: Step) -> Terms:
+        self.demand(model)
+        belief = self._belief(model, batch)
+        terms = self.inner(model, self._every_value(batch, belief), step)
+        kl = {name: belief.mean(term) for name, term in terms.kl.items()}
+        kl[self.latent] = kl[self.latent] - belief.entropy
+        value = belief.mean(terms.value) + belief.entropy + self.classify * belief.log_known
+        rival = None if terms.rival is None else belief.mean(terms.rival)
+        return Terms(value, belief.mean(terms.log_likelihood), kl, rival)
+
+    def demand(self, model: VAE) -> None:
+        """Refuse a model that has no discrete latent of this name."""
+        latents = dict(model.latents())
+        if self.latent not in latents:
+            has = ", ".join(map(repr, latents)) or "none"
+            raise UsageError(
+                f"Enumerate({self.latent!r}) needs a discrete latent of that name, and the model has {has}"
+            )
+        posterior = latents[self.latent].posterior
+        if isinstance(posterior, Explains) and not posterior.support.is_discrete:
+            raise UsageError(
+                f"Enumerate({self.latent!r}) needs a discrete latent, and the posterior of {self.latent!r} is "
+                f"over {posterior.support}"
+            )
+
+    def _belief(self, model: VAE, batch: Batch) -> Belief:
+        beside = {name: value for name, value in batch.given.items() if name != self.latent}
+        posterior = posterior_before_others(model, self.latent, as_given({"x": batch.x, **beside}))
+        values = listed(posterior, self.latent)
+        log_q = posterior.log_prob(values.unsqueeze(1).unsqueeze(1)).squeeze(1).expand(-1, len(batch))
+        return Belief.of(values, log_q, batch.given.get(self.latent))
+
+    def _every_value(self, batch: Batch, belief: Belief) -> Batch:
+        """The batch once for each value of y."""
+        k, n = len(belief.values), len(batch)
+        beside = {name: _repeated(value, k) for name, value in batch.given.items()}
+        return Batch(_repeated(batch.x, k), beside | {self.latent: belief.values.repeat_interleave(n, 0)})
+
+    def extra_repr(self) -> str:
+        return f"{self.latent!r}, classify={self.classify}"
+
+
+@dataclass(frozen=True)
+class Belief:
+    """What is thought of y for each example: weights of its values `(value, batch)`, 0 and 1 where y is known.
+
+    `entropy` is that of the posterior, and `log_known` the log-probability it gives to the known value; each is
+    `(batch,)`, and 0 where y is known or not known.
+    """
+
+    values: Tensor
+    weights: Tensor
+    entropy: Tensor
+    log_known: Tensor
+
+    @staticmethod
+    def of(values: Tensor, log_q: Tensor, known: Tensor | None) -> Belief:
+        """From the values of y `(value, *event)`, log q(y | x) `(value, batch)`, and y where it is known."""
+        weights = log_q.exp()
+        entropy = -(weights * log_q.clamp(min=torch.finfo(log_q.dtype).min)).sum(0)
+        if known is None:
+            return Belief(values, weights, entropy, torch.zeros_like(entropy))
+        told = same(values, known)
+        is_known = told.any(0)
+        log_known = torch.where(told, log_q, 0.0).sum(0)
+        weights = torch.where(is_known, told.to(weights.dtype), weights)
+        return Belief(values, weights, torch.where(is_known, 0.0, entropy), log_known)
+
+    def mean(self, terms: Tensor) -> Tensor:
+        """The mean over y of terms of the repeated batch, `(value * batch,)` to `(batch,)`."""
+        of_each_value: Tensor = terms.unflatten(0, self.weights.shape)
+        return (self.weights * of_each_value).sum(0)
+
+
+def same(values: Tensor, known: Tensor) -> Tensor:
+    """Which of the values `(value, *event)` each known one `(batch, *event)` is, `(value, batch)`; none for NaN.
+
+    >>> same(torch.eye(2), torch.tensor([[0.0, 1.0], [torch.nan, torch.nan]]))
+    tensor([[False, False],
+            [ True, False]])
+    """
+    equal = values.unsqueeze(1) == known
+    return equal.reshape(*equal.shape[:2], -1).all(-1)
+
+
+def listed(posterior: Distribution, name: str) -> Tensor:
+    """All values of a discrete latent, `(value, *event)`, in the order of its distribution."""
+    try:
+        support: Tensor = posterior.enumerate_support(expand=False)
+    except NotImplementedError:
+        kind = type(posterior).__name__
+        raise UsageError(
+            f"the posterior of {name!r} is a {kind}, whose values cannot be listed: Rloo() draws them"
+        ) from None
+    return support.reshape(len(support), *posterior.event_shape)
+
+
+def posterior_before_others(model: VAE, name: str, known: Context) -> Distribution:
+    """q(name | x, ...), from what is known before any latent is drawn."""
+    context = dict(known)
+    for part in model.inference_order:
+        node = model.parts[part]
+        if isinstance(node, Deterministic) and part not in context and set(node.given) <= context.keys():
+            context[part] = node(context)
+    latent = model.parts[name]
+    assert isinstance(latent, Latent)
+    _refuse_draws(name, latent.posterior.given, context)
+    distribution: Distribution = latent.posterior(context)
+    return distribution
+
+
+def _refuse_draws(name: str, given: tuple[str, ...], context: Mapping[str, Tensor]) -> None:
+    missing = [read for read in given if read not in context]
+    if missing:
+        raise UsageError(
+            f"Enumerate({name!r}) sums {name!r} out before another latent is drawn, but its posterior reads "
+            f"{missing[0]!r}: let it read x and conditions alone, and pass these in given"
+        )
+
+
+def _repeated(value: Tensor, times: int) -> Tensor:
+    repeated: Tensor = value.repeat(times, *[1] * (value.dim() - 1))
+    return repeated

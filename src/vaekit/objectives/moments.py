@@ -1,0 +1,87 @@
+"""Moment matching: the covariance of the aggregate posterior is pressed towards the identity."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+
+import torch
+from torch import Tensor
+from torch.distributions import Distribution, MultivariateNormal
+
+from vaekit.common.errors import UsageError
+from vaekit.core.context import LEAD
+from vaekit.core.latent import LatentTerm
+from vaekit.objectives.penalty import LatentPenalty
+from vaekit.objectives.schedules import Schedule
+
+
+class CovarianceMatch(LatentPenalty):
+    r"""The squared distance of a covariance over the data from the identity.
+
+    .. math:: \lambda \sum_{i \ne j} C_{ij}^2 + \lambda \, r \sum_i (C_{ii} - 1)^2
+
+    Args:
+        weight: lambda, of the entries off the diagonal.
+        diagonal: r, the weight of the diagonal in units of lambda.
+        latent: the name of the latent.
+
+    Source: Kumar, Sattigeri and Balakrishnan, 2018. Raises `UsageError` for a negative `diagonal`.
+    """
+
+    def __init__(self, weight: float | Schedule = 10.0, diagonal: float = 10.0, latent: str = "z") -> None:
+        super().__init__(weight, latent)
+        if not diagonal >= 0:
+            raise UsageError(f"the diagonal's weight is {diagonal}: choose 0 or more")
+        self.diagonal = diagonal
+
+    @abstractmethod
+    def covariance(self, posterior: Distribution) -> Tensor:
+        """The covariance to be matched, `(coordinate, coordinate)`, from the posteriors of a batch."""
+
+    def loss(self, term: LatentTerm) -> Tensor:
+        if term.drawn is None:
+            return term.value.new_zeros(())
+        squared = (self.covariance(term.drawn.distribution) - torch.eye(_size(term)).to(term.value)).square()
+        on_diagonal = squared.diagonal().sum()
+        return squared.sum() - on_diagonal + self.diagonal * on_diagonal
+
+
+class DipI(CovarianceMatch):
+    """The covariance of the posterior means over the data.
+
+    >>> DipI(weight=10.0, diagonal=10.0)
+    DipI(weight=Constant(value=10.0, steps=1), latent='z')
+    """
+
+    def covariance(self, posterior: Distribution) -> Tensor:
+        return covariance_of_means(posterior)
+
+
+class DipII(CovarianceMatch):
+    """The covariance of the aggregate posterior: that of the means, and the mean of the posteriors' own.
+
+    >>> DipII(weight=10.0, diagonal=10.0)
+    DipII(weight=Constant(value=10.0, steps=1), latent='z')
+    """
+
+    def covariance(self, posterior: Distribution) -> Tensor:
+        return covariance_of_means(posterior) + mean_covariance(posterior)
+
+
+def _size(term: LatentTerm) -> int:
+    return term.value[0, 0].numel()
+
+
+def covariance_of_means(posterior: Distribution) -> Tensor:
+    """The unbiased covariance of the posterior means of a batch, `(coordinate, coordinate)`."""
+    means: Tensor = posterior.mean.flatten(0, 1).flatten(1)
+    covariance: Tensor = means.mT.cov(correction=min(1, len(means) - 1))
+    return covariance.reshape(means.shape[1], -1)
+
+
+def mean_covariance(posterior: Distribution) -> Tensor:
+    """The mean over a batch of the posteriors' covariances, `(coordinate, coordinate)`."""
+    if isinstance(posterior, MultivariateNormal):
+        return posterior.covariance_matrix.flatten(0, 1).mean(0)
+    variances: Tensor = posterior.variance.flatten(LEAD).flatten(0, 1)
+    return variances.mean(0).diag_embed()

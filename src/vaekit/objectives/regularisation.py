@@ -1,0 +1,80 @@
+"""What keeps an autoencoder regular without noise: short codes, and a decoder that is smooth or small."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from vaekit.core.latent import LatentTerm
+from vaekit.core.trace import Batch, Trace
+from vaekit.objectives.kl import over_coordinates
+from vaekit.objectives.objective import Step
+from vaekit.objectives.penalty import LatentPenalty, Penalty
+from vaekit.objectives.schedules import Schedule, schedule
+
+
+class CodeNorm(LatentPenalty):
+    r"""Half the squared length of the code, :math:`\frac{1}{2} \|z\|^2`.
+
+    Of a code that is a point it is -log N(z; 0, I) up to a constant. Source: Ghosh et al., 2020.
+
+    >>> CodeNorm(0.1, latent="z")
+    CodeNorm(weight=Constant(value=0.1, steps=1), latent='z')
+    """
+
+    def loss(self, term: LatentTerm) -> Tensor:
+        return over_coordinates(term.value.square()).mean(0) / 2
+
+
+class GradientPenalty(Penalty):
+    r"""The squared norm of the decoder's Jacobian, :math:`\| \partial E[x \mid z] / \partial z \|_F^2`, at the codes.
+
+    Estimated without bias from one random direction v of x: :math:`E_v \|J^T v\|^2 = \|J\|_F^2`. The decoder runs once
+    more for it.
+
+    Args:
+        weight: a number or a `Schedule`.
+        latent: the name of the latent.
+
+    Source: Ghosh et al., 2020 (RAE-GP).
+
+    >>> GradientPenalty(0.01)
+    GradientPenalty(weight=Constant(value=0.01, steps=1), latent='z')
+    """
+
+    def __init__(self, weight: float | Schedule = 1e-2, latent: str = "z") -> None:
+        super().__init__()
+        self.weight = schedule(weight)
+        self.latent = latent
+
+    def forward(self, trace: Trace, batch: Batch, step: Step) -> Tensor:
+        with torch.enable_grad():
+            code = trace.context[self.latent]
+            code = code if code.requires_grad else code.detach().requires_grad_()
+            mean = trace.model.likelihood({**trace.context, self.latent: code}).mean
+            (along,) = torch.autograd.grad((mean * torch.randn_like(mean)).sum(), code, create_graph=True)
+        return self.weight(step.count) * over_coordinates(along.square()).mean(0)
+
+    def extra_repr(self) -> str:
+        return f"weight={self.weight}, latent={self.latent!r}"
+
+
+class WeightDecay(Penalty):
+    """Half the sum of squares of the likelihood's parameters: a decoder of small weights (RAE-L2).
+
+    Source: Ghosh et al., 2020.
+
+    >>> WeightDecay(1e-4)
+    WeightDecay(weight=Constant(value=0.0001, steps=1))
+    """
+
+    def __init__(self, weight: float | Schedule = 1e-4) -> None:
+        super().__init__()
+        self.weight = schedule(weight)
+
+    def forward(self, trace: Trace, batch: Batch, step: Step) -> Tensor:
+        squares = sum(parameter.square().sum() for parameter in trace.model.likelihood.parameters())
+        return (self.weight(step.count) * squares / 2).expand(len(batch))
+
+    def extra_repr(self) -> str:
+        return f"weight={self.weight}"

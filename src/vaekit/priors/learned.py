@@ -1,0 +1,71 @@
+"""Priors of one piece that learn their parameters, the same for all examples."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.distributions import Distribution, Normal
+
+from vaekit.core.conditional import Conditional
+from vaekit.core.context import LEAD, Context
+from vaekit.core.family import Family, over_event
+from vaekit.families import positive
+from vaekit.priors.standard import EventShape, event_of_prior
+
+
+class LearnedPrior(Conditional):
+    """Any family with parameters that are learned: p(z) = family(parameters).
+
+    The parameters start at 0, which for a normal means mean 0 and scale 1.
+
+    Raises `UsageError` for an empty shape, or one that the family refuses.
+
+    >>> from vaekit.families import FullNormal
+    >>> prior = LearnedPrior(FullNormal(), 3)
+    >>> torch.testing.assert_close(prior({}).covariance_matrix[0, 0], torch.eye(3))
+    """
+
+    def __init__(self, family: Family, event_shape: EventShape) -> None:
+        super().__init__()
+        self.family = family
+        self.params = nn.Parameter(torch.zeros(1, 1, *family.params_shape(event_of_prior(event_shape))))
+
+    def forward(self, context: Context) -> Distribution:
+        distribution: Distribution = self.family(self.params)
+        return distribution
+
+    def extra_repr(self) -> str:
+        return f"parameters={tuple(self.params.shape[LEAD:])}"
+
+
+class Ard(Conditional):
+    r"""Automatic relevance determination: :math:`p(z) = \prod_d N(z_d; 0, \sigma_d^2)`, each :math:`\sigma_d` learned.
+
+    A latent that the decoder has no use for costs least where its posterior is the prior, and so tells nothing of x:
+    it switches itself off. What a latent is worth is not its scale alone, which the decoder's weights can undo, but
+    the scale against the spread of its posterior: its KL, at most :math:`\log (\sigma_d / s_d)` for a posterior of
+    spread :math:`s_d` when the scale is at its best, :math:`\sigma_d^2 = E[z_d^2]`.
+
+    Sources: MacKay, 1994; Bishop, 1999; Saha, Joshi and Whitaker, 2025.
+
+    Raises `UsageError` for an empty shape.
+
+    >>> Ard(3).scale
+    tensor([1.0000, 1.0000, 1.0000], grad_fn=...)
+    """
+
+    def __init__(self, event_shape: EventShape) -> None:
+        super().__init__()
+        self.raw = nn.Parameter(torch.zeros(event_of_prior(event_shape)))
+
+    @property
+    def scale(self) -> Tensor:
+        """The standard deviation of each coordinate, `(*event)`."""
+        return positive(self.raw)
+
+    def forward(self, context: Context) -> Distribution:
+        scale = self.scale[None, None]
+        return over_event(Normal(torch.zeros_like(scale), scale, validate_args=False))
+
+    def extra_repr(self) -> str:
+        return f"event={tuple(self.raw.shape)}"

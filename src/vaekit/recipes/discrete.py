@@ -1,0 +1,105 @@
+"""VAEs with discrete latents: bits, classes and codes."""
+
+from __future__ import annotations
+
+from vaekit.common.errors import UsageError
+from vaekit.common.registry import Registry
+from vaekit.core import VAE, Latent
+from vaekit.families import Codebook, FiniteScalar, GumbelSoftmax, Quantize, Quantizer, ResidualCodebook, SoftClasses
+from vaekit.objectives import Commitment, Disarm, Elbo, Linear, Rloo
+from vaekit.priors import Autoregressive, UniformCodes, classes
+from vaekit.priors.codes import OfCodes
+from vaekit.recipes.classic import one_latent
+from vaekit.recipes.parts import Parts
+from vaekit.recipes.registry import Recipe, recipe
+
+CODE_PRIORS: Registry[type[OfCodes]] = Registry(
+    "prior of codes", {"autoregressive": Autoregressive, "uniform": UniformCodes}
+)
+
+
+@recipe(
+    "bits, with an unbiased gradient",
+    "Kool, van Hoof and Welling",
+    2019,
+    latent=200,
+    posterior="bernoulli",
+    prior="bits",
+)
+def bernoulli_vae(parts: Parts, samples: int = 4) -> Recipe:
+    """The VAE with Bernoulli latents, learned by leave-one-out baselines."""
+    return Recipe(one_latent(parts), Rloo(samples))
+
+
+@recipe(
+    "bits, with an unbiased gradient from opposite draws",
+    "Dong, Mnih and Tucker",
+    2020,
+    latent=200,
+    posterior="bernoulli",
+    prior="bits",
+)
+def disarm_vae(parts: Parts, samples: int = 1) -> Recipe:
+    """The VAE with Bernoulli latents, learned by antithetic pairs."""
+    return Recipe(one_latent(parts), Disarm(samples))
+
+
+@recipe(
+    "soft bits as the latents themselves",
+    "Maddison, Mnih and Teh",
+    2017,
+    latent=200,
+    posterior="concrete_bernoulli",
+    prior="soft_bits",
+)
+def concrete_vae(parts: Parts) -> Recipe:
+    """The VAE with binary Concrete latents: its ELBO is a bound for a model whose latents are soft."""
+    return Recipe(one_latent(parts), Elbo())
+
+
+@recipe("classes, softened while they learn", "Jang, Gu and Poole", 2017)
+def gumbel_vae(
+    parts: Parts,
+    groups: int = 20,
+    levels: int = 10,
+    temperature: float = 1.0,
+    coldest: float = 0.5,
+    steps: int = 20_000,
+) -> Recipe:
+    """The Gumbel-softmax VAE. While it trains its value is no bound; where it is evaluated, draws are discrete."""
+    shaped = parts.of_shape(levels, groups)
+    family = GumbelSoftmax(SoftClasses(axes=2), Linear(temperature, coldest, steps))
+    z = Latent(classes(shaped.latent_shape), shaped.encoder(family=family))
+    return Recipe(VAE(shaped.decoder(), z=z), Elbo())
+
+
+@recipe(
+    "a map of codes, with an autoregressive prior over them", "van den Oord, Vinyals and Kavukcuoglu", 2017, net="conv"
+)
+def vq_vae(
+    parts: Parts,
+    codes: int = 256,
+    dimensions: int = 16,
+    depth: int = 1,
+    commitment: float = 0.25,
+    code_prior: str = "autoregressive",
+) -> Recipe:
+    """The VQ-VAE; with a depth above 1 each position has as many codes, one for what the others left over."""
+    book = Codebook(codes, dimensions) if depth == 1 else ResidualCodebook(depth, codes, dimensions)
+    return Recipe(quantised(parts, book, code_prior), Elbo() + Commitment(commitment))
+
+
+@recipe("a map of codes on a fixed grid", "Mentzer, Minnen, Agustsson and Tschannen", 2023, net="conv")
+def fsq_vae(parts: Parts, levels: tuple[int, ...] = (8, 6, 5), code_prior: str = "autoregressive") -> Recipe:
+    """The VAE with finite scalar quantisation."""
+    return Recipe(quantised(parts, FiniteScalar(levels), code_prior), Elbo())
+
+
+def quantised(parts: Parts, quantizer: Quantizer, prior: str) -> VAE:
+    """A VAE whose latent is a map of codes, a quarter as high and wide as the image."""
+    if len(parts.event_shape) != 3:
+        raise UsageError(f"a map of codes explains images, not rows of shape {tuple(parts.event_shape)}")
+    _, height, width = parts.event_shape
+    shaped = parts.of_shape(quantizer.dimensions, -(-height // 4), -(-width // 4))
+    encoder = shaped.encoder(family=Quantize(quantizer))
+    return VAE(shaped.decoder(), z=Latent(CODE_PRIORS[prior](quantizer, shaped.latent_shape), encoder))

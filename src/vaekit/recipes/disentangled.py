@@ -1,0 +1,40 @@
+"""VAEs whose latents are to mean one thing each."""
+
+from __future__ import annotations
+
+from vaekit.nets import Dense
+from vaekit.objectives import Capacity, DipI, DipII, Elbo, FactorDiscriminator, Linear, TotalCorrelation
+from vaekit.recipes.classic import one_latent
+from vaekit.recipes.parts import Parts
+from vaekit.recipes.registry import Recipe, recipe
+
+
+@recipe("a heavier total correlation, estimated from the batch", "Chen, Li, Grosse and Duvenaud", 2018)
+def beta_tcvae(parts: Parts, beta: float = 6.0, num_data: int = 60_000) -> Recipe:
+    """The beta-TCVAE; `num_data` is the number of training examples."""
+    return Recipe(one_latent(parts), Elbo() + TotalCorrelation(beta - 1, num_data))
+
+
+@recipe("a heavier total correlation, told by an adversary", "Kim and Mnih", 2018)
+def factor_vae(parts: Parts, gamma: float = 10.0, adversary: tuple[int, ...] = (400, 400)) -> Recipe:
+    """The FactorVAE."""
+    net = Dense(adversary, activation="leaky_relu").down([parts.latent_shape], (1,))
+    return Recipe(one_latent(parts), Elbo() + FactorDiscriminator(net, gamma))
+
+
+@recipe("uncorrelated posterior means", "Kumar, Sattigeri and Balakrishnan", 2018)
+def dip_vae(parts: Parts, weight: float = 10.0, diagonal: float = 10.0) -> Recipe:
+    """The DIP-VAE-I."""
+    return Recipe(one_latent(parts), Elbo() + DipI(weight, diagonal))
+
+
+@recipe("an uncorrelated aggregate posterior", "Kumar, Sattigeri and Balakrishnan", 2018)
+def dip_vae_ii(parts: Parts, weight: float = 10.0, diagonal: float = 1.0) -> Recipe:
+    """The DIP-VAE-II."""
+    return Recipe(one_latent(parts), Elbo() + DipII(weight, diagonal))
+
+
+@recipe("a rate that grows in small steps", "Burgess et al.", 2018)
+def capacity_vae(parts: Parts, rate: float = 25.0, steps: int = 10_000, gamma: float = 100.0) -> Recipe:
+    """The VAE whose rate is led from 0 to a number of nats."""
+    return Recipe(one_latent(parts), Capacity(Linear(0.0, rate, steps), gamma))

@@ -1,0 +1,162 @@
+"""Hierarchies: several latents, each given those above it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import sqrt
+
+from torch import Size, nn
+
+from vaekit.common.errors import UsageError
+from vaekit.core import VAE, Conditional, Deterministic, Latent, Parametric, PrecisionWeighted
+from vaekit.families import LIKELIHOODS, Normal
+from vaekit.nets.ladder import Absorb, Grow, Tower
+from vaekit.objectives import Elbo
+from vaekit.priors import standard_normal
+from vaekit.recipes.parts import Parts
+from vaekit.recipes.registry import Recipe, recipe
+
+
+@recipe("two levels of latents", "Rezende, Mohamed and Wierstra", 2014, latent=40, net="gated")
+def hvae(parts: Parts) -> Recipe:
+    """The hierarchical VAE: p(z2) p(z1 | z2) p(x | z1, z2), inferred as q(z2 | x) q(z1 | x, z2)."""
+    z, x = parts.latent_shape, parts.event_shape
+    z2 = Latent(parts.prior(), parts.encoder())
+    z1 = Latent(parts.between({"z2": z}), parts.encoder({"x": x, "z2": z}))
+    return Recipe(VAE(parts.decoder({"z1": z, "z2": z}), z2=z2, z1=z1), Elbo())
+
+
+@recipe("two levels, inferred from the bottom up", "Burda, Grosse and Salakhutdinov", 2016, latent=50)
+def bottom_up_vae(parts: Parts) -> Recipe:
+    """The two-layer model of the IWAE paper: q(z1 | x) q(z2 | z1), p(z2) p(z1 | z2) p(x | z1)."""
+    z = parts.latent_shape
+    z2 = Latent(parts.prior(), parts.encoder({"z1": z}))
+    z1 = Latent(parts.between({"z2": z}), parts.encoder())
+    return Recipe(VAE(parts.decoder({"z1": z}), z2=z2, z1=z1), Elbo())
+
+
+@recipe("a ladder of vectors that merges data and latents by precision", "Sønderby et al.", 2016, latent=32)
+def ladder_vae(parts: Parts, levels: int = 3, width: int = 256) -> Recipe:
+    """The ladder VAE: features computed from the bottom up, latents drawn from the top down, each half as large."""
+    nodes: dict[str, Latent | Deterministic] = {}
+    below, shape = "x", Size(parts.event_shape)
+    for level in range(1, levels + 1):
+        net = parts.architecture.builder().down([shape], (width,))
+        nodes[f"d{level}"] = Deterministic(nn.Sequential(net, nn.SiLU()), below)
+        below, shape = f"d{level}", Size((width,))
+    above: dict[str, Size] = {}
+    for level in range(levels, 0, -1):
+        z, features = parts.of_size(2 ** (level - 1)), {f"d{level}": Size((width,))}
+        prior, message = z.between(above) if above else z.prior(), z.encoder(features)
+        nodes[f"z{level}"] = Latent(prior, PrecisionWeighted(message, prior))
+        above = {f"z{level}": z.latent_shape}
+    return Recipe(VAE(parts.decoder(above), **nodes), Elbo())
+
+
+@dataclass(frozen=True)
+class Rung:
+    """A run of latents of one size: how often the image is halved there, how many latents, how many channels each."""
+
+    halvings: int
+    latents: int
+    channels: int
+
+    def shape(self, event: Size, channels: int) -> Size:
+        """A map with these channels at this rung's size, rounded up."""
+        return Size((channels, *(-(-side // 2**self.halvings) for side in event[1:])))
+
+
+class ConvLadder:
+    """Builds a top-down ladder of feature-map latents over images, every map computed once.
+
+    Going down, each rung reads features off the image; going up, a state gathers the latents drawn so far, and each
+    latent's prior reads the state, its posterior the state and the features. The cost is linear in the depth.
+
+    Sources: Sønderby et al., 2016; Child, 2021 (VDVAE); Kuzina and Tomczak, 2023 (few scales, narrow at the top).
+    """
+
+    def __init__(self, event: Size, rungs: tuple[Rung, ...], width: int) -> None:
+        if len(event) != 3:
+            raise UsageError(f"a convolutional ladder explains images, not rows of shape {tuple(event)}")
+        self.event: Size = Size(event)
+        self.rungs, self.width = rungs, width
+        self.scale = 1 / sqrt(sum(rung.latents for rung in rungs))
+        self.nodes: dict[str, Latent | Deterministic] = {}
+
+    def build(self, likelihood: str) -> VAE:
+        """The ladder as a VAE."""
+        self._features()
+        state = self._foot()
+        for rung, following in zip(self.rungs, (*self.rungs[1:], None), strict=True):
+            state = self._climb(rung, state)
+            state = state if following is None else self._grow(rung, following, state)
+        return VAE(self._likelihood(likelihood, state), **self.nodes)
+
+    def _map(self, rung: Rung) -> Size:
+        return rung.shape(self.event, self.width)
+
+    def _features(self) -> None:
+        """From the image down: the features that each rung's posteriors read, the finest rung's first."""
+        below, shape = "x", self.event
+        for rung in reversed(self.rungs):
+            net = Tower([shape], self._map(rung), self.width, blocks=2, scale=self.scale)
+            self.nodes[self._feature(rung)] = Deterministic(net, below)
+            below, shape = self._feature(rung), self._map(rung)
+
+    @staticmethod
+    def _feature(rung: Rung) -> str:
+        return f"h{rung.halvings}"
+
+    def _foot(self) -> str:
+        """The first latent, which nothing precedes, and the state it leaves."""
+        rung = self.rungs[0]
+        latent = rung.shape(self.event, rung.channels)
+        self._add_latent(standard_normal(latent), [self._feature(rung)], rung)
+        net = Tower([latent], self._map(rung), self.width, scale=self.scale)
+        return self._add_state(net, ["z1"])
+
+    def _climb(self, rung: Rung, state: str) -> str:
+        """The rung's latents, each drawn given the state and then absorbed into it."""
+        missing = rung.latents - (1 if rung is self.rungs[0] else 0)
+        for _ in range(missing):
+            latent = self._add_latent(self._head([state], rung), [state, self._feature(rung)], rung)
+            net = Absorb(self._map(rung), rung.shape(self.event, rung.channels), self.scale)
+            state = self._add_state(net, [state, latent])
+        return state
+
+    def _grow(self, rung: Rung, following: Rung, state: str) -> str:
+        return self._add_state(Grow(self._map(rung), self._map(following), self.scale), [state])
+
+    def _head(self, given: list[str], rung: Rung) -> Parametric:
+        family = Normal()
+        shape = family.params_shape(rung.shape(self.event, rung.channels))
+        inputs = [self._map(rung)] * len(given)
+        return Parametric(Tower(inputs, shape, self.width, scale=self.scale, quiet=True), family, given)
+
+    def _add_latent(self, prior: Conditional, posterior: list[str], rung: Rung) -> str:
+        name = f"z{self._count(Latent) + 1}"
+        self.nodes[name] = Latent(prior, self._head(posterior, rung))
+        return name
+
+    def _add_state(self, net: Tower | Absorb | Grow, given: list[str]) -> str:
+        name = f"s{self._count(Deterministic) - len(self.rungs) + 1}"
+        self.nodes[name] = Deterministic(net, given)
+        return name
+
+    def _count(self, kind: type) -> int:
+        return sum(isinstance(node, kind) for node in self.nodes.values())
+
+    def _likelihood(self, name: str, state: str) -> Parametric:
+        family = LIKELIHOODS[name](self.event)
+        narrow = max(8, self.width // 4)
+        net = Tower([self._map(self.rungs[-1])], family.params_shape(self.event), narrow, scale=self.scale)
+        return Parametric(net, family, state)
+
+
+@recipe("a top-down ladder of feature-map latents, for images", "Child", 2021, net="conv")
+def conv_ladder(
+    parts: Parts, width: int = 64, coarse: int = 4, fine: int = 4, coarse_channels: int = 20, fine_channels: int = 8
+) -> Recipe:
+    """The convolutional ladder: latents at a quarter and at half of the image's size."""
+    rungs = (Rung(2, coarse, coarse_channels), Rung(1, fine, fine_channels))
+    return Recipe(ConvLadder(parts.event_shape, rungs, width).build(parts.architecture.likelihood), Elbo())

@@ -1,0 +1,86 @@
+"""Traversals of the most active latent coordinates."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from vaekit.common.seeds import seeded
+from vaekit.evaluate import Activity
+from vaekit.report.figures import Image, Strip, Strips
+from vaekit.report.pictures import line
+from vaekit.report.section import Section
+from vaekit.report.subject import Subject
+from vaekit.report.words import MINUS, percent
+from vaekit.uses.traverse import traversal
+
+ROWS, STEPS, REACH = 10, 11, 3.0
+PRIOR_DRAWS = 1000
+"""Draws from which the prior's centre and spread are found: any prior can be drawn from."""
+
+
+def traversals(subject: Subject) -> Section:
+    """The section on what each coordinate means."""
+    return Section(
+        "traversals",
+        "Traversals",
+        f"What each coordinate of the latent {subject.latent} does, the most active first: one typical test "
+        f"{subject.picture.thing} is encoded, then that coordinate alone goes from {MINUS}3 to +3 standard deviations "
+        "of the prior. The percentage is its share of the variance of all codes.",
+        "rows in which nothing changes: coordinates that are not used.",
+        Strips(_strips(subject), (f"{MINUS}3", "0", "+3"), subject.picture.legend),
+    )
+
+
+def _strips(subject: Subject) -> tuple[Strip, ...]:
+    activity, code = subject.activity, _typical_code(subject)
+    coordinates = traversed(activity)
+    centre, spread = _prior_scale(subject)
+    at = torch.linspace(-REACH, REACH, subject.fit.steps(Strip.ROOM, STEPS))
+    codes = torch.stack([traversal(code, d, centre[d] + spread[d] * at) for d in coordinates])
+    shares = activity.variance / activity.variance.sum()
+    return tuple(
+        Strip(f"{subject.latent}[{d}]", percent(float(shares[d])), _image(subject, examples, d))
+        for d, examples in zip(coordinates, _decoded(subject, codes), strict=True)
+    )
+
+
+def traversed(activity: Activity) -> list[int]:
+    """The coordinates to show: the most active ones, of those that are active, if any is.
+
+    >>> traversed(Activity(torch.tensor([0.5, 0.001, 0.9])))
+    [2, 0]
+    """
+    active = [d for d in activity.ranking if activity.active[d]]
+    return (active or activity.ranking)[:ROWS]
+
+
+def _typical_code(subject: Subject) -> Tensor:
+    """The code of the test row that is explained as well as the median one."""
+    by_evidence = subject.evaluation.evidence.log_evidence.argsort()
+    row = by_evidence[len(by_evidence) // 2]
+    return subject.fitted.encode(subject.test.x[row : row + 1], latent=subject.latent, seed=subject.seed)[0]
+
+
+def _prior_scale(subject: Subject) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation of each coordinate under the prior, `(coordinate,)` each."""
+    fitted = subject.fitted
+    with seeded(subject.seed, fitted.device), torch.no_grad():
+        drawn = fitted.model.sample(PRIOR_DRAWS).latent(subject.latent).flatten(1).cpu()
+    return drawn.mean(0), drawn.std(0)
+
+
+def _decoded(subject: Subject, codes: Tensor) -> Tensor:
+    """Codes `(coordinate, step, *event)`, decoded: `(coordinate, step, *event of x)`.
+
+    Latents drawn after the traversed one are drawn alike at each step, so that along a row its coordinate alone
+    makes the difference.
+    """
+    decode = partial(subject.fitted.decode, latent=subject.latent, seed=subject.seed)
+    return torch.stack([decode(step) for step in codes.unbind(1)], 1)
+
+
+def _image(subject: Subject, examples: Tensor, coordinate: int) -> Image:
+    return Image.of(line(subject.tiles(examples)), f"A traversal of coordinate {coordinate}", subject.fit.times)

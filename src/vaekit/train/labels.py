@@ -1,0 +1,72 @@
+"""Labels of a data set, in the form in which a model reads them: one-hot vectors under a name of the model's."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import torch
+from torch import Size, Tensor
+from torch.nn.functional import one_hot
+
+from vaekit.common.errors import DataError
+from vaekit.core import VAE, Latent
+from vaekit.objectives import Enumerate, Objective
+
+LABEL: Final = "y"
+"""The name of labels, where a model has more than one name for them to take."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """How a model reads labels: how many classes there are, and whether they may be missing (as -1)."""
+
+    classes: int
+    may_be_missing: bool
+
+
+def labels_wanted(model: VAE, objective: Objective) -> dict[str, Wanted]:
+    """The names under which labels are known to a model while an objective is asked, and how.
+
+    They are its declared condition (the one called y, where there are several), and a latent called y that the
+    objective sums out where it is not known.
+    """
+    declared = model.declared
+    conditions = declared if len(declared) == 1 else [name for name in declared if name == LABEL]
+    summed_out = {part.latent for part in objective.modules() if isinstance(part, Enumerate)}
+    wanted = {name: Wanted(declared[name].event_shape[0], may_be_missing=False) for name in conditions}
+    latents = {name: latent for name, latent in model.latents() if name == LABEL and name in summed_out}
+    return wanted | {name: Wanted(_classes(latent), may_be_missing=True) for name, latent in latents.items()}
+
+
+def _classes(latent: Latent) -> int:
+    event_shape: Size = latent.prior({}).event_shape
+    return event_shape[0]
+
+
+def refuse_unfit(y: Tensor | None, wanted: Mapping[str, Wanted]) -> None:
+    """Refuse labels `(n,)` that are not what a model reads, naming the first row."""
+    for name, how in wanted.items():
+        if y is None and not how.may_be_missing:
+            raise DataError(f"the model reads labels, as {name!r}, and the rows have none: give them labels")
+        if y is not None:
+            lowest = -1 if how.may_be_missing else 0
+            wrong = ((y < lowest) | (y >= how.classes)).nonzero()
+            if len(wrong):
+                row = int(wrong[0])
+                raise DataError(
+                    f"row {row} of y holds {int(y[row])}, but the labels of {name!r} go from {lowest} to "
+                    f"{how.classes - 1}: mend it, or build the model with classes={int(y.max()) + 1}"
+                )
+
+
+def as_vectors(y: Tensor, classes: int) -> Tensor:
+    """One-hot vectors of labels, `(n,)` to `(n, classes)`; NaN for what is missing.
+
+    >>> as_vectors(torch.tensor([1, -1]), classes=2)
+    tensor([[0., 1.],
+            [nan, nan]])
+    """
+    vectors = one_hot(y.clamp(min=0), classes).to(torch.get_default_dtype())
+    return vectors.masked_fill((y < 0).unsqueeze(1), torch.nan)

@@ -1,0 +1,294 @@
+"""Gradient estimators: unbiased, of less variance, and right for every way in which a model can be wired."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.distributions import Categorical, Distribution, MixtureSameFamily, OneHotCategorical
+
+from core.linear_gaussian import LinearGaussian, TwoLevels
+from core.statistics import SIGMAS, stderr
+from vaekit.common.errors import UsageError
+from vaekit.common.seeds import seeded
+from vaekit.core import (
+    VAE,
+    Batch,
+    Conditional,
+    Context,
+    Deterministic,
+    Fixed,
+    Latent,
+    Parametric,
+    PrecisionWeighted,
+)
+from vaekit.families import Known, Normal
+from vaekit.objectives import (
+    Ciwae,
+    DoublyReparameterised,
+    EncoderFollows,
+    Gradient,
+    Iwae,
+    Miwae,
+    Objective,
+    Pathwise,
+    Piwae,
+    PowerMean,
+    Renyi,
+    Step,
+    StickTheLanding,
+    Weighted,
+)
+from vaekit.priors import standard_normal
+
+X = torch.tensor([[0.5, -1.0, 2.0]]).double()
+
+
+def normal(inputs: int, outputs: int, given: str | tuple[str, ...], hidden: int = 0) -> Parametric:
+    layers = [nn.Linear(inputs, hidden), nn.Tanh()] if hidden else []
+    return Parametric(nn.Sequential(*layers, nn.Linear(hidden or inputs, 2 * outputs)), Normal(), given)
+
+
+class Joined(nn.Module):
+    """A linear map of its inputs, joined."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(inputs, outputs)
+
+    def forward(self, *inputs: Tensor) -> Tensor:
+        joined: Tensor = self.linear(torch.cat(inputs, dim=-1))
+        return joined
+
+
+class Vamp(Conditional):
+    """A prior that is the encoder's mixture over pseudo-inputs, and refers to it."""
+
+    def __init__(self, encoder: Conditional) -> None:
+        super().__init__()
+        self.pseudo = nn.Parameter(torch.randn(3, 3))
+        self._encoder = (encoder,)
+
+    def forward(self, context: Context) -> Distribution:
+        parts = self._encoder[0]({"x": self.pseudo.unsqueeze(0)}).base_dist  # type: ignore[attr-defined]
+        parts = torch.distributions.Independent(torch.distributions.Normal(parts.loc[0], parts.scale[0]), 1)
+        return MixtureSameFamily(Categorical(logits=torch.zeros(3).to(self.pseudo)), parts, validate_args=False)
+
+
+def likelihood(latents: int, given: str = "z") -> Parametric:
+    return Parametric(nn.Linear(latents, 3), Normal(Known(0.8)), given)
+
+
+def one_latent() -> VAE:
+    return VAE(likelihood(2), z=Latent(standard_normal(2), normal(3, 2, "x", hidden=3)))
+
+
+def two_latents() -> VAE:
+    """The path from z2 to the bound goes through z1 too, by the posterior as by the prior."""
+    prior = normal(2, 2, "z2", hidden=3)
+    lower = Parametric(Joined(5, 4), Normal(), ("x", "z2"))
+    return VAE(likelihood(2, "z1"), z2=Latent(standard_normal(2), normal(3, 2, "x")), z1=Latent(prior, lower))
+
+
+def bottom_up() -> VAE:
+    """z1 is drawn before z2, and z2's prior is at the top."""
+    return VAE(
+        likelihood(2, "z1"),
+        z2=Latent(standard_normal(2), normal(2, 2, "z1")),
+        z1=Latent(normal(2, 2, "z2"), normal(3, 2, "x")),
+    )
+
+
+def shared_features() -> VAE:
+    """Inference through a feature, and a state of the ladder that both sides read."""
+    return VAE(
+        Parametric(Joined(5, 3), Normal(Known(0.8)), ("z1", "state")),
+        h=Deterministic(nn.Sequential(nn.Linear(3, 3), nn.Tanh()), "x"),
+        z2=Latent(standard_normal(2), normal(3, 2, "h")),
+        state=Deterministic(nn.Sequential(nn.Linear(2, 3), nn.Tanh()), "z2"),
+        z1=Latent(normal(3, 2, "state"), Parametric(Joined(6, 4), Normal(), ("h", "state"))),
+    )
+
+
+def merged() -> VAE:
+    """A posterior that refers to the prior's parameters."""
+    prior = normal(2, 2, "z2", hidden=3)
+    return VAE(
+        likelihood(2, "z1"),
+        z2=Latent(standard_normal(2), normal(3, 2, "x")),
+        z1=Latent(prior, PrecisionWeighted(normal(3, 2, "x"), prior)),
+    )
+
+
+def vamp() -> VAE:
+    """A prior that refers to the posterior's parameters."""
+    encoder = normal(3, 2, "x", hidden=3)
+    return VAE(likelihood(2), z=Latent(Vamp(encoder), encoder))
+
+
+MODELS = {make.__name__: make for make in (one_latent, two_latents, bottom_up, shared_features, merged, vamp)}
+BATCHES, ROWS = 60, 300
+
+
+def gradients(model: VAE, objective: Objective, batches: int = BATCHES) -> Tensor:
+    """The gradient by all parameters from batches of draws for the same x: (batch of draws, parameter)."""
+    found = []
+    for _ in range(batches):
+        value = objective(model, Batch(X.expand(ROWS, 3)), Step.first()).value.mean()
+        found.append(torch.cat([part.flatten() for part in torch.autograd.grad(value, list(model.parameters()))]))
+    return torch.stack(found)
+
+
+def made(make: Callable[[], VAE]) -> VAE:
+    with seeded(7):
+        return make().double()
+
+
+def assert_alike(one: Tensor, other: Tensor) -> None:
+    """Two sets of draws have the same mean within five standard errors of its difference."""
+    error = (stderr(one).square() + stderr(other).square()).sqrt()
+    off = (one.mean(0) - other.mean(0)).abs()
+    assert (off <= SIGMAS * error + 1e-12).all(), f"{float((off / error).max()):.1f} standard errors"
+
+
+@pytest.mark.parametrize("make", MODELS.values(), ids=MODELS)
+def test_doubly_reparameterised_is_unbiased(make: Callable[[], VAE]) -> None:
+    model = made(make)
+    plain, doubly = gradients(model, Iwae(5)), gradients(model, Iwae(5, DoublyReparameterised()))
+    assert plain.mean(0).abs().max() > SIGMAS * stderr(plain).max()
+    assert_alike(plain, doubly)
+
+
+@pytest.mark.parametrize("samples", [2, 16])
+def test_doubly_reparameterised_varies_less(samples: int) -> None:
+    """Near a good posterior the encoder's gradient has less noise, the more so the better the posterior."""
+    truth = LinearGaussian(torch.tensor([[1.0, 0.4], [-0.7, 0.9], [0.2, -1.1]]).double(), torch.zeros(3).double(), 0.8)
+    model = truth.model(truth.inexact.normal("x"))
+    encoder = sum(weight.numel() for weight in model.parts.parameters())
+    plain, doubly = (
+        gradients(model, Iwae(samples, gradient), 20)[:, :encoder] for gradient in (Pathwise(), DoublyReparameterised())
+    )
+    assert_alike(plain, doubly)
+    assert doubly.var(0).sum() < 0.7 * plain.var(0).sum()
+
+
+BOUNDS: dict[str, Callable[[Gradient | None], Objective]] = {
+    "miwae": lambda gradient: Miwae(3, 2, gradient),
+    "ciwae": lambda gradient: Ciwae(5, 0.4, gradient),
+    "renyi": lambda gradient: Renyi(0.5, 5, gradient),
+    "renyi below 0": lambda gradient: Renyi(-0.7, 5, gradient),
+    "elbo": lambda gradient: Renyi(1.0, 5, gradient),
+}
+
+
+@pytest.mark.parametrize("build", BOUNDS.values(), ids=BOUNDS)
+def test_doubly_reparameterised_is_unbiased_for_every_bound(build: Callable[[Gradient | None], Objective]) -> None:
+    model = made(two_latents)
+    assert_alike(gradients(model, build(None)), gradients(model, build(DoublyReparameterised())))
+
+
+@pytest.mark.parametrize("make", MODELS.values(), ids=MODELS)
+def test_sticking_the_landing_is_unbiased_for_the_elbo(make: Callable[[], VAE]) -> None:
+    model = made(make)
+    elbo = PowerMean(4, power=0.0)
+    assert_alike(gradients(model, Weighted(elbo)), gradients(model, Weighted(elbo, StickTheLanding())))
+
+
+def test_for_the_elbo_both_estimators_are_one() -> None:
+    model, found = made(shared_features), []
+    for gradient in (StickTheLanding(), DoublyReparameterised()):
+        with seeded(1):
+            found.append(gradients(model, Weighted(PowerMean(4, power=0.0), gradient), batches=1))
+    torch.testing.assert_close(*found, rtol=0, atol=1e-12)
+
+
+def test_sticking_the_landing_is_biased_for_several_draws() -> None:
+    """What its docstring warns of is there to be seen: by this the comparisons above can tell right from wrong."""
+    model = made(one_latent)
+    with pytest.raises(AssertionError, match="standard errors"):
+        assert_alike(gradients(model, Iwae(5)), gradients(model, Iwae(5, StickTheLanding())))
+
+
+@pytest.mark.parametrize("samples", [1, 6])
+@pytest.mark.parametrize("gradient", [StickTheLanding(), DoublyReparameterised()])
+def test_at_the_exact_posterior_nothing_is_left_but_the_model(gradient: Gradient, samples: int) -> None:
+    """Every log-weight is log p(x), so the encoder's gradient is exactly 0, draw by draw."""
+    truth = LinearGaussian.random()
+    model, x = truth.model(truth.exact.full_normal("x")), truth.evidence.sample((5,))
+    encoder = list(model.parts.parameters())
+    terms = Iwae(samples, gradient)(model, Batch(x), Step.first())
+    for part in torch.autograd.grad(terms.value.sum(), encoder, retain_graph=True):
+        torch.testing.assert_close(part, torch.zeros_like(part), rtol=0, atol=1e-9)
+    pathwise = Iwae(samples)(model, Batch(x), Step.first())
+    assert max(float(part.abs().max()) for part in torch.autograd.grad(pathwise.value.sum(), encoder)) > 0.01
+
+
+@pytest.mark.parametrize("build", [TwoLevels.exact_bottom_up, TwoLevels.exact_top_down])
+def test_at_exact_posteriors_of_a_hierarchy_nothing_is_left_either(build: Callable[[TwoLevels], VAE]) -> None:
+    truth = TwoLevels.random()
+    model, x = build(truth), truth.evidence.sample((5,))
+    posteriors = [weight for _, latent in model.latents() for weight in latent.posterior.parameters()]
+    value = Iwae(4, DoublyReparameterised())(model, Batch(x), Step.first()).value.sum()
+    for part in torch.autograd.grad(value, posteriors):
+        torch.testing.assert_close(part, torch.zeros_like(part), rtol=0, atol=1e-9)
+
+
+@pytest.mark.parametrize("make", [one_latent, two_latents, shared_features])
+def test_piwae_trains_the_encoder_by_miwae_and_the_rest_by_iwae(make: Callable[[], VAE]) -> None:
+    """Parameter by parameter, in the same draws; what both sides read gets a gradient from both."""
+    model = made(make)
+    encoder = {weight for _, latent in model.latents() for weight in latent.posterior.parameters()}
+    if "h" in model.parts:
+        encoder |= set(model.parts["h"].parameters())
+    state = set(model.parts["state"].parameters()) if "state" in model.parts else set()
+    found = []
+    for objective in (Piwae(3, 4), Iwae(12), Miwae(3, 4)):
+        with seeded(1):
+            value = objective(model, Batch(X.expand(4, 3)), Step.first()).value.mean()
+            found.append(torch.autograd.grad(value, list(model.parameters())))
+    for weight, piwae, iwae, miwae in zip(model.parameters(), *found, strict=True):
+        if weight not in state:
+            torch.testing.assert_close(piwae, miwae if weight in encoder else iwae, rtol=0, atol=1e-12)
+
+
+def test_an_encoder_that_follows_the_same_bound_changes_nothing() -> None:
+    model, found = made(shared_features), []
+    for gradient in (Pathwise(), EncoderFollows(PowerMean(6))):
+        with seeded(1):
+            found.append(gradients(model, Iwae(6, gradient), batches=1))
+    torch.testing.assert_close(*found, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("gradient", [Pathwise(), StickTheLanding(), DoublyReparameterised()])
+def test_a_clamped_latent_is_left_alone(gradient: Gradient) -> None:
+    """With z2 known there is one latent: its gradient is unbiased still, and z2's posterior gets none."""
+    model = made(two_latents)
+    batch = Batch(X.expand(3, 3), {"z2": torch.ones(3, 2).double()})
+    Iwae(4, gradient)(model, batch, Step.first()).value.sum().backward()
+    above, below = (model.parts[name].posterior for name in ("z2", "z1"))
+    assert all(weight.grad is None for weight in above.parameters())  # type: ignore[union-attr]
+    assert all(weight.grad is not None for weight in below.parameters())  # type: ignore[union-attr]
+
+
+def discrete() -> VAE:
+    class Classes(Conditional):
+        given = ("x",)
+
+        def forward(self, context: Context) -> Distribution:
+            return OneHotCategorical(logits=context["x"][..., :2], validate_args=False)
+
+    prior = Fixed(OneHotCategorical, logits=torch.zeros(2))
+    return VAE(likelihood(2, "y"), y=Latent(prior, Classes())).double()
+
+
+@pytest.mark.parametrize(
+    "gradient", [Pathwise(), StickTheLanding(), DoublyReparameterised(), EncoderFollows(PowerMean(3))]
+)
+def test_a_posterior_without_a_path_is_refused_by_name(gradient: Gradient) -> None:
+    objective = Iwae(3, gradient)
+    with pytest.raises(UsageError, match=rf"{type(gradient).__name__} .* draws of 'y'.*OneHotCategorical"):
+        objective(discrete(), Batch(X), Step.first())
+    with torch.no_grad():
+        assert objective(discrete(), Batch(X), Step.first()).value.isfinite().all()
