@@ -18,7 +18,7 @@ test: .venv/.dev ## lint, type-check, test and build the docs
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy --strict
-	$(BIN)/pytest
+	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n auto --dist worksteal
 	@$(MAKE) --no-print-directory docs
 
 docs: .venv/.dev ## build docs/_build/html, every warning an error

@@ -73,6 +73,8 @@ napoleon_numpy_docstring = False
 nitpick_ignore_regex = [
     ("py:.*", r"(torch|numpy|pathlib|collections|typing|abc|rich|nn)\..*"),
     ("py:.*", r"vaekit\.(common\.registry\.T|nets\.mlp\.LinearLayer)"),
+    # Types inside signatures that the reference does not list by themselves.
+    ("py:class", r"vaekit\.(core|families|flows|objectives|priors|train)\.\w+\.\w+"),
     ("py:.*", r"\w+"),
 ]
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from torch import Tensor
 
+from vaekit.common.errors import DataError
 from vaekit.common.seeds import seeded
 from vaekit.core import VAE, Density, Explains
-from vaekit.data import Dataset, Encoding
+from vaekit.data import Dataset, Encoding, scaled
+from vaekit.data.dataset import first_row
+from vaekit.families.point import Delta
 from vaekit.train import Epoch
 
 
@@ -28,10 +31,11 @@ class About:
 
 
 def density_of(model: VAE, x: Tensor) -> Density:
-    """What the model's likelihood is a density of, for data like `x`."""
-    if isinstance(model.likelihood, Explains):
-        return model.likelihood.density(x)
-    return Density("x", "log-probability")
+    """What the model's numbers are a density of, for data like `x`: of its code too, where the posterior is a point."""
+    found = model.likelihood.density(x) if isinstance(model.likelihood, Explains) else Density("x", "log-probability")
+    if any(isinstance(part, Delta) for part in model.modules()):
+        return replace(found, of=f"{found.of} and of their code", is_likelihood=False)
+    return found
 
 
 def density_of_rows(model: VAE, rows: Dataset, encoding: Encoding) -> Density:
@@ -39,3 +43,20 @@ def density_of_rows(model: VAE, rows: Dataset, encoding: Encoding) -> Density:
     with seeded(0):
         found = [density_of(model, encoding.encode(part)) for part in rows.x.split(8192)]
     return next((density for density in found if not density.is_likelihood), found[0])
+
+
+def refuse_unexplained(model: VAE, rows: Dataset) -> None:
+    """Refuse values outside the support of the model's likelihood, naming the first row that has one."""
+    if not isinstance(model.likelihood, Explains):
+        return
+    support = model.likelihood.support
+    for start, part in zip(range(0, len(rows), 8192), rows.x.split(8192), strict=True):
+        x = scaled(part)
+        outside = ~support.check(x)
+        outside = (outside if outside.shape == x.shape else outside.unsqueeze(-1)) | ~x.isfinite()
+        if (row := first_row(outside)) is not None:
+            value = float(x[row][outside[row].expand_as(x[row])][0])
+            raise DataError(
+                f"row {start + row} of x holds {value:g}, outside what the likelihood explains ({support}): "
+                "rescale the data, or choose another likelihood"
+            )

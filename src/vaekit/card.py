@@ -55,12 +55,13 @@ def _quality(test: Mapping[str, Any], is_likelihood: bool) -> list[str]:
     if not test:
         return []
     return [
-        f"- on {test['rows']:,} test rows: ELBO {test['elbo']:.2f}, {evidence_words(is_likelihood)} "
-        f"{test['log_evidence']:.2f} ± {test['stderr']:.2f} ({test['samples']} importance samples), "
+        f"- on {test['rows']:,} test rows: ELBO {test['elbo']:.2f}, {evidence_words(test, is_likelihood)}, "
         f"KL {test['kl']:.2f}, {test['active_units']} active units"
     ]
 
 
-def evidence_words(is_likelihood: bool) -> str:
-    """What to call an importance-sampled estimate of log p(x), before its number."""
-    return "log p(x) at least" if is_likelihood else "importance-weighted score"
+def evidence_words(found: Mapping[str, Any], is_likelihood: bool) -> str:
+    """An importance-sampled estimate of log p(x), called what it is, with its error where that is known."""
+    name = "log p(x) at least" if is_likelihood else "importance-weighted score"
+    error = "" if found["stderr"] is None else f" ± {found['stderr']:.2f}"
+    return f"{name} {found['log_evidence']:.2f}{error} ({found['samples']} importance samples)"

@@ -12,12 +12,11 @@ from numpy.typing import ArrayLike
 from torch import Size, Tensor
 
 import vaekit
-from vaekit.about import About, density_of_rows
+from vaekit.about import About, density_of_rows, refuse_unexplained
 from vaekit.common.errors import DataError
 from vaekit.common.seeds import seeded
-from vaekit.core import VAE, Explains
-from vaekit.data import BINARIZE, Binarize, Dataset, Encoding, Splits, dataset, hold_out, scaled
-from vaekit.data.dataset import first_row
+from vaekit.core import VAE
+from vaekit.data import BINARIZE, Binarize, Dataset, Encoding, Splits, dataset, hold_out
 from vaekit.model import FittedVAE
 from vaekit.objectives import Objective, Schedule
 from vaekit.recipes import Blueprint
@@ -131,23 +130,6 @@ def _explained(model: VAE, objective: Objective, rows: Resident) -> Size:
 
 def _first_line(error: Exception) -> str:
     return next(iter(str(error).strip().splitlines()), type(error).__name__)
-
-
-def refuse_unexplained(model: VAE, rows: Dataset) -> None:
-    """Refuse values outside the support of the model's likelihood, naming the first row that has one."""
-    if not isinstance(model.likelihood, Explains):
-        return
-    support = model.likelihood.support
-    for start, part in zip(range(0, len(rows), 8192), rows.x.split(8192), strict=True):
-        x = scaled(part)
-        outside = ~support.check(x)
-        outside = (outside if outside.shape == x.shape else outside.unsqueeze(-1)) | ~x.isfinite()
-        if (row := first_row(outside)) is not None:
-            value = float(x[row][outside[row].expand_as(x[row])][0])
-            raise DataError(
-                f"row {start + row} of x holds {value:g}, outside what the likelihood explains ({support}): "
-                "rescale the data, or choose another likelihood"
-            )
 
 
 def _binarization(choice: str | Binarize | None) -> Binarize:

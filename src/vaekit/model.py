@@ -8,7 +8,7 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
-from vaekit.about import About
+from vaekit.about import About, refuse_unexplained
 from vaekit.common.errors import DataError, UsageError
 from vaekit.common.seeds import seeded
 from vaekit.core import VAE
@@ -56,7 +56,7 @@ class FittedVAE:
     def rows(self, x: Rows) -> Dataset:
         """Rows of the shape that the model explains, prepared as they were for training.
 
-        Raises `DataError` if they have another shape or cannot be encoded.
+        Raises `DataError` if they have another shape, cannot be encoded, or hold what the likelihood cannot explain.
         """
         given = x if isinstance(x, Dataset) else dataset(x)
         if tuple(given.event_shape) != self.about.event_shape:
@@ -64,7 +64,9 @@ class FittedVAE:
                 f"rows of shape {tuple(given.event_shape)}, but the model explains {self.about.event_shape}: "
                 "give rows of that shape"
             )
-        return self.about.encoding.prepare(given)
+        prepared = self.about.encoding.prepare(given)
+        refuse_unexplained(self.model, prepared)
+        return prepared
 
     def encoded(self, x: Rows) -> Tensor:
         """Rows as the model sees them, `(n, *event)`, on its device; draws from torch's current generator."""

@@ -25,7 +25,7 @@ from vaekit.evaluate import (
     mutual_information_gap,
     separated_attribute_predictability,
 )
-from vaekit.evaluate.disentangle import forest, lasso, mutual_information
+from vaekit.evaluate.disentangle import Importances, forest, lasso, mutual_information
 from vaekit.evaluate.disentangle.importance import _lasso_weights
 from vaekit.evaluate.disentangle.information import binned
 from vaekit.evaluate.linear import minimised, softmax_regression, standardised_by
@@ -193,8 +193,6 @@ def test_dci_of_known_importances() -> None:
     factors[0], factors[1] = torch.tensor([0, 1]), torch.tensor([1, 0])
 
     def known(*_: object) -> object:
-        from vaekit.evaluate.disentangle import Importances
-
         return Importances(importance, torch.tensor([0.5, 0.7]).double())
 
     found = dci(torch.randn(10, 2), factors, by=known)  # type: ignore[arg-type]
@@ -209,6 +207,17 @@ def test_dci_of_known_importances() -> None:
     assert found.disentanglement == pytest.approx(0.375 + 0.625 * (1 - spread(0.2, 0.8)))
     assert found.completeness == pytest.approx((1 - spread(0.75, 0.25) + 1) / 2)
     assert found.informativeness == pytest.approx(0.6)
+
+
+def test_each_is_in_units_of_its_own_largest_entropy() -> None:
+    """Three codes, two factors, all used alike: neither disentangled nor complete, whatever the numbers."""
+    factors = factors_of(2, 2, rows=10)
+    factors[0], factors[1] = torch.tensor([0, 1]), torch.tensor([1, 0])
+    found = dci(
+        torch.randn(10, 3), factors, by=lambda *_: Importances(torch.ones(3, 2).double(), torch.ones(2).double())
+    )
+    assert found.of_codes.tolist() == pytest.approx([0, 0, 0])
+    assert found.of_factors.tolist() == pytest.approx([0, 0])
 
 
 def test_the_lasso_is_that_of_sklearn() -> None:
@@ -258,6 +267,14 @@ def test_interventions_on_turned_and_random_codes_are_not(name: str) -> None:
     noise = INTERVENTIONS[name](table, lambda x: torch.randn(len(x), 4), votes=800)
     for found in (turned, noise):
         assert found.value == pytest.approx(0.5, abs=5 * found.accuracy.stderr)
+
+
+def test_codes_vote_in_units_of_their_own_deviation() -> None:
+    """A slightly noisy code on a large scale varies more, while its factor is fixed, than one on a small scale does."""
+    factors = torch.cartesian_prod(torch.arange(9.0), torch.arange(9.0))
+    table = FactorTable(factors, factors.long())
+    scale = torch.tensor([1.0, 1000.0])
+    assert factor_vae_score(table, lambda x: scale * (x + 0.2 * torch.randn(x.shape)), votes=200).value == 1
 
 
 def test_codes_that_do_not_vary_have_no_vote() -> None:

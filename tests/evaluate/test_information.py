@@ -113,6 +113,29 @@ def test_the_estimate_is_that_of_the_definition(monkeypatch: pytest.MonkeyPatch)
     assert found.mutual_information_above.value == pytest.approx(min(above, found.rate.value), rel=1e-5)
 
 
+def test_the_estimate_of_a_hierarchy_is_that_of_the_definition(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All latents of a draw are held against each row, z2 first, then both."""
+    truth = TwoLevels.random()
+    q, x = truth.top_down(), truth.evidence.sample((20,))
+    z2, z1 = torch.randn(20, 2).double(), torch.randn(20, 3).double()
+    monkeypatch.setattr("vaekit.evaluate.aggregate.posterior_draws", lambda *_: {"z2": z2, "z1": z1})
+    torch.manual_seed(5)
+    found = information(truth.exact_top_down(), x, draws=20)
+    torch.manual_seed(5)
+    order = torch.randperm(20)
+    of_z2 = torch.stack([q["z2"].at(x).log_prob(z) for z in z2])  # (draw, row)
+    of_z1 = torch.stack(
+        [q["z1"].at(torch.cat([x, above.expand(20, 2)], 1)).log_prob(z) for z, above in zip(z1, z2, strict=True)]
+    )
+    first, both = (
+        float((log_q[torch.arange(20), order] - log_q.logsumexp(1)).mean()) + math.log(20)
+        for log_q in (of_z2, of_z2 + of_z1)
+    )
+    assert found.mutual_information.value == pytest.approx(both)
+    assert found.latents["z2"].mutual_information.value == pytest.approx(first)
+    assert found.latents["z1"].mutual_information.value == pytest.approx(both - first)
+
+
 def test_a_hierarchy_adds_up_by_the_chain_rule() -> None:
     """I(x; z2) and I(x; z1 | z2), each known from covariances of the exact model."""
     truth = TwoLevels.random()

@@ -49,6 +49,13 @@ def test_kolmogorov_smirnov_is_that_of_scipy(shift: float, n: int, m: int) -> No
         assert float(found.p_value[column]) == pytest.approx(expected.pvalue, rel=0.25, abs=0.02)
 
 
+def test_its_p_values_of_few_draws_are_nearly_exact() -> None:
+    for shift in (0.3, 0.45, 0.6):
+        a, b = torch.randn(60, 1), torch.randn(90, 1) + shift
+        expected = stats.ks_2samp(a[:, 0].numpy(), b[:, 0].numpy(), method="exact").pvalue
+        assert float(kolmogorov_smirnov(a, b).p_value) == pytest.approx(expected, rel=0.13)
+
+
 def test_its_p_values_are_uniform_where_both_are_alike() -> None:
     p_values = kolmogorov_smirnov(torch.randn(400, 2000), torch.randn(500, 2000)).p_value
     for level in (0.01, 0.1, 0.5):

@@ -25,8 +25,9 @@ from vaekit.families import (
 )
 from vaekit.families.codes import OnCodes
 from vaekit.families.quantize import Point
-from vaekit.objectives import Commitment, Elbo, Iwae, Step
-from vaekit.priors import UniformCodes
+from vaekit.fitting import fit
+from vaekit.objectives import Commitment, DoublyReparameterised, Elbo, Gradient, Iwae, Step, StickTheLanding
+from vaekit.priors import Autoregressive, UniformCodes
 
 
 def quantizers() -> list[Quantizer]:
@@ -229,6 +230,30 @@ def test_what_a_step_teaches_is_seen_by_prior_and_posterior_alike_and_in_a_copy(
     assert latent.prior.codes is latent.posterior.family.quantizer
     assert latent.prior.codes is not model.parts["z"].posterior.family.quantizer
     assert not [name for name in twin.state_dict() if name.startswith("parts.z.prior")]
+
+
+def test_a_prior_is_fitted_afterwards_with_the_rest_frozen() -> None:
+    book = Codebook(8, 3)
+    model, batch = quantised(book)
+    latent = model.parts["z"]
+    latent.prior = Autoregressive(book, (3, 4), width=16, layers=1, heads=2)
+    for part in (latent.posterior, model.likelihood):
+        part.requires_grad_(False)
+    frozen = {name: value.clone() for name, value in model.state_dict().items() if "prior" not in name}
+    run = {"max_epochs": 40, "learning_rate": 1e-2, "batch_size": 5, "validation": 0.0, "verbose": False}
+    fitted = fit(model, Elbo(), batch.x, **run)  # type: ignore[arg-type]
+    assert fitted.history[-1].train.total_kl < fitted.history[0].train.total_kl - 1
+    after = fitted.model.state_dict()
+    assert all(torch.equal(value, after[name]) for name, value in frozen.items())
+
+
+@pytest.mark.parametrize("gradient", [StickTheLanding(), DoublyReparameterised()])
+def test_what_asks_for_the_posterior_twice_finds_the_same_codes(gradient: Gradient) -> None:
+    model, batch = quantised(Codebook(8, 3))
+    for _ in range(3):
+        value = Iwae(3, gradient)(model.train(), batch, Step.first()).value
+        assert value.isfinite().all()
+        value.mean().backward()
 
 
 def test_what_makes_no_codes_is_refused() -> None:

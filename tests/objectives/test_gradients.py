@@ -27,10 +27,14 @@ from vaekit.core import (
 from vaekit.families import Known, Normal
 from vaekit.objectives import (
     Ciwae,
+    CodeNorm,
     DoublyReparameterised,
+    Elbo,
     EncoderFollows,
+    Enumerate,
     Gradient,
     Iwae,
+    LeaveOneOut,
     Miwae,
     Objective,
     Pathwise,
@@ -42,6 +46,7 @@ from vaekit.objectives import (
     Weighted,
 )
 from vaekit.priors import standard_normal
+from vaekit.recipes import build
 
 X = torch.tensor([[0.5, -1.0, 2.0]]).double()
 
@@ -288,7 +293,51 @@ def discrete() -> VAE:
 )
 def test_a_posterior_without_a_path_is_refused_by_name(gradient: Gradient) -> None:
     objective = Iwae(3, gradient)
-    with pytest.raises(UsageError, match=rf"{type(gradient).__name__} .* draws of 'y'.*OneHotCategorical"):
+    with pytest.raises(UsageError, match=rf"Iwae.*{type(gradient).__name__}.* draws of 'y'.*OneHotCategorical"):
         objective(discrete(), Batch(X), Step.first())
     with torch.no_grad():
         assert objective(discrete(), Batch(X), Step.first()).value.isfinite().all()
+
+
+@pytest.mark.parametrize("objective", [Elbo(), Iwae(3), Iwae(3, DoublyReparameterised()), Elbo() + CodeNorm()])
+def test_a_posterior_without_a_path_is_refused_before_anything_is_drawn(objective: Objective) -> None:
+    """But not where the latent is summed out, or drawn pathwise, or learnt without a path."""
+    with pytest.raises(UsageError, match=r"needs a gradient through the draws of 'z', and a Bernoulli.* has none"):
+        objective.check(build("bernoulli_vae", (6,), latent=2).model)
+    with pytest.raises(UsageError, match=r"Iwae.*DoublyReparameterised.*'z'"):
+        build("dreg", (6,), latent=2, posterior="bernoulli", prior="bits")
+    objective.check(build("vae", (6,), latent=2).model)
+    Enumerate("y", Iwae(3, DoublyReparameterised())).check(build("m2", (6,), latent=2).model)
+    Iwae(3, LeaveOneOut()).check(build("bernoulli_vae", (6,), latent=2).model)
+
+
+@pytest.mark.parametrize(
+    "gradient", [Pathwise(), StickTheLanding(), DoublyReparameterised(), EncoderFollows(PowerMean(5))]
+)
+@pytest.mark.parametrize("with_penalty", [False, True])
+def test_the_decoder_runs_once_for_all_draws(gradient: Gradient, with_penalty: bool) -> None:
+    """The dearest part of a step is not repeated, whatever the estimator, nor for a penalty on the codes."""
+    model, runs = made(two_latents), []
+    model.likelihood.register_forward_hook(lambda *_: runs.append(1))
+    objective: Objective = Iwae(5, gradient) + CodeNorm(latent="z1") if with_penalty else Iwae(5, gradient)
+    objective(model, Batch(X.expand(4, 3)), Step.first()).value.sum().backward()
+    assert len(runs) == 1
+
+
+def test_a_penalty_beside_a_doubly_reparameterised_bound_keeps_its_own_gradient() -> None:
+    """The gradient of the sum is the sum of the gradients: the bound's scaling of paths does not reach the penalty."""
+    model, penalty = made(two_latents), CodeNorm(3.0, latent="z2")
+    batch, found = Batch(X.expand(4, 3)), []
+    bound = Iwae(5, DoublyReparameterised())
+    for value in (
+        lambda trace: (bound + penalty).of(trace, batch, Step.first()).value,
+        lambda trace: bound.of(trace, batch, Step.first()).value,
+        lambda trace: -penalty(trace, batch, Step.first()),
+    ):
+        with seeded(4):
+            trace = model.trace(batch.x, 5)
+        slopes = torch.autograd.grad(
+            value(trace).sum(), list(model.parameters()), materialize_grads=True, allow_unused=True
+        )
+        found.append(torch.cat([slope.flatten() for slope in slopes]))
+    torch.testing.assert_close(found[0], found[1] + found[2], rtol=0, atol=1e-12)

@@ -9,7 +9,7 @@ from typing import Any
 
 import tomli_w
 
-from vaekit.about import About, density_of
+from vaekit.about import About, density_of_rows
 from vaekit.card import evidence_words
 from vaekit.cli.options import Machine, Output, Training
 from vaekit.cli.rundir import REPORT, RunDirectory
@@ -69,7 +69,7 @@ def fit_job(request: Request, output: Output) -> None:
 
 def _about(request: Request, data: Splits, model: VAE) -> About:
     encoding = Encoding(BINARIZE[request.training.binarize]())
-    density = density_of(model, encoding.encode(data.train.head(1000).x))
+    density = density_of_rows(model, encoding.prepare(data.train), encoding)
     return About(tuple(data.train.event_shape), encoding, density, data.name)
 
 
@@ -128,8 +128,7 @@ def words_of(metrics: Mapping[str, Any], kind: str, out: Path) -> str:
         [
             f"{kind.replace('_', '-')} ELBO {found['elbo']:.2f} nats per example "
             f"(log-likelihood {found['log_likelihood']:.2f}, KL {found['kl']:.2f})",
-            f"{evidence_words(density['is_likelihood'])} {found['log_evidence']:.2f} ± {found['stderr']:.2f} "
-            f"({found['samples']} importance samples); {found['active_units']} active units",
+            f"{evidence_words(found, density['is_likelihood'])}; {found['active_units']} active units",
             f"the numbers are: {density['words']}",
             f"trained in {train['seconds']:.1f} s, {train['examples_per_second']:,.0f} examples/s, {metrics['device']}",
             f"report: {out / REPORT}",

@@ -62,7 +62,7 @@ class Trace:
     @cached_property
     def log_posterior(self) -> Tensor:
         """log q(z | x)."""
-        return sum((term.log_posterior for term in self.latents.values()), torch.zeros_like(self.log_lik))
+        return sum((term.log_posterior for term in self.latents.values()), torch.zeros(()))
 
     @cached_property
     def log_weight(self) -> Tensor:

@@ -50,7 +50,10 @@ class FromPrior(Start):
 
 
 class FromPosterior(Start):
-    """Annealing from the encoder's q(z | x): where the encoder is good, far fewer temperatures are enough."""
+    """Annealing from the encoder's q(z | x): where the encoder is good, far fewer temperatures are enough.
+
+    q must have a density: an autoencoder's single point has none, and its bounds are infinitely far apart.
+    """
 
     def __init__(self, model: VAE, x: Tensor, given: Context) -> None:
         super().__init__(model, x, given)

@@ -36,8 +36,11 @@ class Evaluation:
         return sum(activity.units for activity in self.activity.values())
 
     def as_record(self) -> dict[str, Any]:
-        """For `metrics.json`; `stderr` is the Monte Carlo error of `log_evidence`, `rows_stderr` that of the rows."""
-        return {
+        """For `metrics.json`; `stderr` is the Monte Carlo error of `log_evidence`, `rows_stderr` that of the rows.
+
+        What one draw or one row cannot tell is None.
+        """
+        record = {
             "elbo": self.terms.elbo,
             "log_likelihood": self.terms.log_likelihood,
             "kl": self.terms.total_kl,
@@ -51,6 +54,7 @@ class Evaluation:
             "active_units_of": {name: use.units for name, use in self.activity.items()},
             "rows": self.rows,
         }
+        return {name: None if value != value else value for name, value in record.items()}
 
 
 def evaluate(model: VAE, data: Resident, samples: int = 100) -> Evaluation:

@@ -49,7 +49,7 @@ class StudentT(Family):
     r"""Independent Student t values, with tails that let an outlier be one.
 
     .. math:: p(x) = \frac{\Gamma(\frac{\nu + 1}{2})}{\Gamma(\frac{\nu}{2}) \sqrt{\pi \nu} \, s}
-        \Bigl(1 + \frac{(x - m)^2}{\nu s^2}\Bigr)^{-\frac{\nu + 1}{2}}
+        \left(1 + \frac{(x - m)^2}{\nu s^2}\right)^{-\frac{\nu + 1}{2}}
 
     Parameters are m, then what the scale s needs, then what the degrees of freedom need.
 

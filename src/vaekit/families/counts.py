@@ -54,7 +54,7 @@ class Poisson(Family):
 class NegativeBinomial(Dispersed):
     r"""Independent overdispersed counts by mean m and inverse dispersion r, with the variance :math:`m + m^2 / r`.
 
-    .. math:: p(x) = \frac{\Gamma(x + r)}{\Gamma(r) \, x!} \Bigl(\frac{r}{r + m}\Bigr)^r \Bigl(\frac{m}{r + m}\Bigr)^x
+    .. math:: p(x) = \frac{\Gamma(x + r)}{\Gamma(r) \, x!} \left(\frac{r}{r + m}\right)^r \left(\frac{m}{r + m}\right)^x
 
     Parameters are m before its link, then what r needs. As r grows this becomes the Poisson. One r for each
     dimension, `Learned(event_shape)`, is the habit for gene counts.

@@ -50,8 +50,8 @@ class Levels256(Family):
 class DiscretisedLogistic(Dispersed):
     r"""Independent 8-bit values: a logistic rounded to the nearest grey k / 255, all that lies beyond at the ends.
 
-    .. math:: p(k) = \sigma\Bigl(\frac{k + \frac12 - 255 m}{255 s}\Bigr)
-        - \sigma\Bigl(\frac{k - \frac12 - 255 m}{255 s}\Bigr), \qquad p(x \le 0), \; p(x \ge 255)
+    .. math:: p(k) = \sigma\left(\frac{k + \frac12 - 255 m}{255 s}\right)
+        - \sigma\left(\frac{k - \frac12 - 255 m}{255 s}\right), \qquad p(x \le 0), \; p(x \ge 255)
         \text{ with the open ends}
 
     Parameters are m - 1/2, then what the scale s needs, both on the scale of the greys in [0, 1].

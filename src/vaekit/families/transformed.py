@@ -244,7 +244,7 @@ def mean_by_quantiles(distribution: Distribution, step: float = 0.5) -> Tensor:
 class Dequantised(Family):
     r"""Bytes under a density, by uniform noise that fills each level: a lower bound of the mass of the levels.
 
-    .. math:: \log P(k) \ge E_{u \sim U(0, 1)} \log p\Bigl(\frac{k + u}{256}\Bigr) - \log 256
+    .. math:: \log P(k) \ge E_{u \sim U(0, 1)} \log p\left(\frac{k + u}{256}\right) - \log 256
 
     Each `log_prob` draws its noise afresh, for each sample of the latents, from torch's current generator. So many
     importance samples tighten this bound too. x are greys k / 255.

@@ -65,6 +65,25 @@ class Flow(Conditional):
             raise UsageError(f"a bijection of {self.bijection.features} values cannot map an event of shape {shape}")
 
 
+class Slice(nn.Module):
+    """A stretch of a vector.
+
+    >>> Slice(1, 3)(torch.tensor([[0, 1, 2, 3]]))
+    tensor([[1, 2]])
+    """
+
+    def __init__(self, start: int, stop: int) -> None:
+        super().__init__()
+        self.start, self.stop = start, stop
+
+    def forward(self, vector: Tensor) -> Tensor:
+        """`(n, width)` to `(n, stop - start)`."""
+        return vector[:, self.start : self.stop]
+
+    def extra_repr(self) -> str:
+        return f"{self.start}, {self.stop}"
+
+
 class Joined(nn.Module):
     """Several values as one vector for each example, end to end."""
 

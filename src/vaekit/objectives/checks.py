@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import torch
 from torch import nn
+from torch.distributions import Distribution
 
 from vaekit.common.errors import UsageError
-from vaekit.core.latent import Draw, DrawsWithDensity
+from vaekit.core.conditional import Parametric
+from vaekit.core.latent import Draw, DrawsWithDensity, Latent
 from vaekit.core.trace import Trace
+from vaekit.core.vae import VAE
 from vaekit.families import GumbelSoftmax
 
 
@@ -33,15 +38,39 @@ def refuse_without_path(trace: Trace, asking: object) -> None:
     if not torch.is_grad_enabled():
         return
     for name, draw in without_path(trace).items():
-        raise UsageError(
-            f"{type(asking).__name__} needs a gradient through the draws of {name!r}, and a {_kind(draw)} has none: "
-            f"take the objective Rloo() or Disarm(), sum it out by Enumerate({name!r}, ...), or take a posterior that "
-            "draws pathwise, such as a straight-through one"
-        )
+        raise _pathless(asking, name, draw.distribution)
 
 
-def _kind(draw: Draw) -> str:
-    return type(getattr(draw.distribution, "base_dist", draw.distribution)).__name__
+def refuse_posteriors_without_path(model: VAE, asking: object, summed_out: Collection[str]) -> None:
+    """Refuse, before anything is drawn, posteriors whose draws have no gradient, but for what is summed out.
+
+    Raises `UsageError` that names the latent and what is asking.
+    """
+    for name, latent in model.latents():
+        posterior = None if name in summed_out else _at_zero(latent)
+        if posterior is not None and not posterior.has_rsample:
+            raise _pathless(asking, name, posterior)
+
+
+def _at_zero(latent: Latent) -> Distribution | None:
+    """A posterior with parameters of 0; None where it is not of a family, or its shape is not known."""
+    posterior, prior = latent.posterior, latent.prior
+    if not isinstance(posterior, Parametric) or prior.given:
+        return None
+    with torch.no_grad():
+        params = posterior.family.params_shape(prior({}).event_shape)
+        like = next(posterior.parameters(), torch.zeros(()))
+        distribution: Distribution = posterior.family(like.new_zeros(1, 1, *params))
+    return distribution
+
+
+def _pathless(asking: object, name: str, distribution: Distribution) -> UsageError:
+    who, kind = " ".join(str(asking).split()), type(getattr(distribution, "base_dist", distribution)).__name__
+    return UsageError(
+        f"{who} needs a gradient through the draws of {name!r}, and a {kind} has none: take the objective Rloo() or "
+        f"Disarm(), sum it out by Enumerate({name!r}, ...), or take a posterior that draws pathwise, such as a "
+        "straight-through one"
+    )
 
 
 def draws_softly(model: nn.Module) -> bool:

@@ -48,7 +48,7 @@ class Enumerate(Objective):
         super().__init__()
         if not classify >= 0:
             raise UsageError(f"classify is {classify}: the weight of the known values is 0 or more")
-        self.latent = latent
+        self.latent = self.sums_out = latent
         self.inner = inner
         self.classify = classify
         self.is_bound = inner.is_bound and not classify

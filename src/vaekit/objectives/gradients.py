@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import ClassVar, Final
 
 from torch import Tensor, nn
 from torch.func import functional_call
@@ -13,7 +13,7 @@ from vaekit.core.context import LEAD, Context
 from vaekit.core.trace import Trace
 from vaekit.core.vae import VAE
 from vaekit.objectives.bounds import Bound
-from vaekit.objectives.checks import drawn, refuse_without_path
+from vaekit.objectives.checks import drawn
 
 FAINT: Final = 1e-25
 """A slope below this is taken for this one, so that another slope can be had from it by a factor."""
@@ -21,6 +21,9 @@ FAINT: Final = 1e-25
 
 class Gradient(ABC):
     """How the gradient of a bound is found from a trace."""
+
+    pathwise: ClassVar[bool] = True
+    """Whether it goes through the draws themselves, and so refuses a posterior whose draws have no gradient."""
 
     @abstractmethod
     def __call__(self, bound: Bound, trace: Trace) -> tuple[Tensor, Trace]:
@@ -35,7 +38,6 @@ class Pathwise(Gradient):
     """
 
     def __call__(self, bound: Bound, trace: Trace) -> tuple[Tensor, Trace]:
-        refuse_without_path(trace, self)
         return bound(of_every_draw(trace.log_weight, bound, trace)), trace
 
 
@@ -49,7 +51,6 @@ class StickTheLanding(Gradient):
     """
 
     def __call__(self, bound: Bound, trace: Trace) -> tuple[Tensor, Trace]:
-        refuse_without_path(trace, self)
         log_posterior = log_posteriors_of_fixed_parameters(trace.model, trace.values, tuple(drawn(trace)))
         log_weight = trace.log_joint - sum(log_posterior.values())
         return bound(of_every_draw(log_weight, bound, trace)), trace
@@ -60,19 +61,19 @@ class DoublyReparameterised(Gradient):
     r"""The gradient in which the derivative of log q by its own parameters is reparameterised once more.
 
     .. math:: \nabla L = \sum_k s_k \, \partial_{direct} \log w_k
-        + \sum_k \Big( s_k - \frac{\partial s_k}{\partial \log w_k} \Big) \,
+        + \sum_k \left( s_k - \frac{\partial s_k}{\partial \log w_k} \right) \,
         \frac{\partial \log w_k}{\partial z_k} \nabla z_k
 
     with :math:`s_k` the bound's slope and :math:`\partial_{direct}` the derivative by the parameters of the likelihood
     and the priors at draws held fixed. For the importance-weighted bound the two factors are
     :math:`\tilde w_k` and :math:`\tilde w_k^2`. Unbiased for any bound and any number of latents, and of smaller
-    variance than the pathwise gradient. A prior that shares parameters with a posterior keeps its own derivative.
+    variance than the pathwise gradient where the posterior is a good one. A prior that shares parameters with a
+    posterior keeps its own derivative.
 
     Source: Tucker et al., 2019 (DReG).
     """
 
     def __call__(self, bound: Bound, trace: Trace) -> tuple[Tensor, Trace]:
-        refuse_without_path(trace, self)
         scale = PathScale()
         seen = with_paths_scaled(trace, scale, fixed=True)
         log_weight = of_every_draw(seen.log_weight, bound, trace)
@@ -93,7 +94,6 @@ class EncoderFollows(Gradient):
     other: Bound
 
     def __call__(self, bound: Bound, trace: Trace) -> tuple[Tensor, Trace]:
-        refuse_without_path(trace, self)
         scale = PathScale()
         seen = with_paths_scaled(trace, scale, fixed=False)
         log_joint = of_every_draw(seen.log_joint, bound, trace)

@@ -21,13 +21,12 @@ class Weighted(TraceObjective):
     Weighted(PowerMean(samples=8, groups=1, power=0.0), StickTheLanding())
     """
 
-    pathwise = False  # its gradient says which draws it can learn through
-
     def __init__(self, bound: Bound, gradient: Gradient | None = None) -> None:
         super().__init__()
         self.bound = bound
         self.gradient = Pathwise() if gradient is None else gradient
         self.samples = bound.samples
+        self.pathwise = self.gradient.pathwise
         self.is_bound = bound.is_bound
 
     def of(self, trace: Trace, batch: Batch, step: Step) -> Terms:
@@ -112,7 +111,7 @@ class Renyi(Weighted):
     r"""The variational Renyi bound, estimated from K draws.
 
     .. math:: \frac{1}{1 - \alpha} \log \frac{1}{K} \sum_{k=1}^{K}
-        \Big( \frac{p(x, z_k)}{q(z_k \mid x)} \Big)^{1 - \alpha}
+        \left( \frac{p(x, z_k)}{q(z_k \mid x)} \right)^{1 - \alpha}
 
     An alpha of 1 is the ELBO, of 0 the importance-weighted bound; below 0 it is no lower bound.
 

@@ -41,7 +41,8 @@ class CovarianceMatch(LatentPenalty):
     def loss(self, term: LatentTerm) -> Tensor:
         if term.drawn is None:
             return term.value.new_zeros(())
-        squared = (self.covariance(term.drawn.distribution) - torch.eye(_size(term)).to(term.value)).square()
+        covariance = self.covariance(term.drawn.distribution)
+        squared = (covariance - torch.eye(len(covariance), dtype=covariance.dtype, device=covariance.device)).square()
         on_diagonal = squared.diagonal().sum()
         return squared.sum() - on_diagonal + self.diagonal * on_diagonal
 
@@ -66,10 +67,6 @@ class DipII(CovarianceMatch):
 
     def covariance(self, posterior: Distribution) -> Tensor:
         return covariance_of_means(posterior) + mean_covariance(posterior)
-
-
-def _size(term: LatentTerm) -> int:
-    return term.value[0, 0].numel()
 
 
 def covariance_of_means(posterior: Distribution) -> Tensor:

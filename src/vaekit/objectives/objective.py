@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from vaekit.core.trace import Batch, Trace
 from vaekit.core.vae import VAE
-from vaekit.objectives.checks import refuse_without_path
+from vaekit.objectives.checks import refuse_posteriors_without_path, refuse_without_path
 
 
 @dataclass(frozen=True)
@@ -70,6 +70,8 @@ class Objective(nn.Module, ABC):
     """
 
     is_bound: bool = False
+    sums_out: str | None = None
+    """The discrete latent that it sums out instead of drawing it."""
     compares_pairs: bool = False
     """Whether it compares the examples of a batch pair by pair, so that its work grows with the square of them."""
 
@@ -83,9 +85,13 @@ class Objective(nn.Module, ABC):
 
     def check(self, model: VAE) -> None:
         """Refuse a model that this objective is not made for, by a `UsageError` that names what it lacks."""
-        for part in self.modules():
+        parts = list(self.modules())
+        summed_out = {part.sums_out for part in parts if isinstance(part, Objective) and part.sums_out}
+        for part in parts:
             if isinstance(part, Demanding):
                 part.demand(model)
+            if isinstance(part, TraceObjective) and part.pathwise:
+                refuse_posteriors_without_path(model, part, summed_out)
 
 
 class TraceObjective(Objective):

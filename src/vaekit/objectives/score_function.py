@@ -105,17 +105,16 @@ class Disarm(TraceObjective):
         self.kl = kl
 
     def of(self, trace: Trace, batch: Batch, step: Step) -> Terms:
-        seen, opposite = self._seen(trace, batch), None
-        if pair := self._bits(trace):
-            name, draw = pair
-            logits = _logits(name, draw.distribution)
-            other = opposite_bits(draw.value, logits)
-            opposite = self._seen(_retraced(trace, name, draw, other), batch)
-            score = _disarm(seen.signal - opposite.signal, draw.value - other, logits)
-        if opposite is None:
+        seen, bits = self._seen(trace, batch), self._bits(trace)
+        if bits is None:
             return Terms(seen.signal.mean(0), seen.log_likelihood, seen.kl)
+        name, draw = bits
+        logits = _logits(name, draw.distribution)
+        other = opposite_bits(draw.value, logits)
+        opposite = self._seen(_retraced(trace, name, draw, other), batch)
+        score = _disarm(seen.signal - opposite.signal, draw.value - other, logits)
         value = with_extra_gradient((seen.signal + opposite.signal).mean(0) / 2, score)
-        kl = {name: (seen.kl[name] + opposite.kl[name]) / 2 for name in seen.kl}
+        kl = {latent: (seen.kl[latent] + opposite.kl[latent]) / 2 for latent in seen.kl}
         return Terms(value, (seen.log_likelihood + opposite.log_likelihood) / 2, kl)
 
     def _seen(self, trace: Trace, batch: Batch) -> Seen:
@@ -159,6 +158,8 @@ class LeaveOneOut(Gradient):
     >>> Iwae(samples=8, gradient=LeaveOneOut())
     Iwae(PowerMean(samples=8, groups=1, power=1.0), LeaveOneOut())
     """
+
+    pathwise = False
 
     def __call__(self, bound: Bound, trace: Trace) -> tuple[Tensor, Trace]:
         draws = _at_least_two(bound.samples)

@@ -29,9 +29,10 @@ class OneByOne(Sequences):
 class Autoregressive(OfCodes):
     r"""Each code given those before it, :math:`p(z) = \prod_i p(c_i \mid c_{<i})`, by a causal transformer.
 
-    Over the codes of a `Quantize` posterior, over one-hot classes (`Classes(K)`) or over bits (`Bits(D)`). Where the
-    latents are sure, learning it along with the model and fitting it afterwards are the same: through a code there is
-    no gradient from the prior to the encoder.
+    Over the codes of a `Quantize` posterior, over one-hot classes (`Classes(K)`) or over bits (`Bits(D)`). Through a
+    code there is no gradient from the prior to the encoder, so it may learn along with the model without disturbing
+    it. To fit it afterwards, or some more, fit the model once again with its posterior and its likelihood frozen by
+    `requires_grad_(False)`: codes do not move while the encoder does not.
 
     Args:
         codes: what the latent's vectors are.

@@ -67,9 +67,10 @@ class OverCodes(Distribution):
     def sample(self, sample_shape: Size = NONE) -> Tensor:  # type: ignore[override]
         """Codes, without a gradient."""
         lead = Size((*sample_shape, *self.batch_shape))
-        parts = torch.empty(lead.numel()).split(SEQUENCES_AT_ONCE)
+        starts = range(0, lead.numel(), SEQUENCES_AT_ONCE)
+        sizes = [min(SEQUENCES_AT_ONCE, lead.numel() - start) for start in starts]
         with torch.no_grad():
-            indices = torch.cat([self.law.draw(len(part), self.like.device) for part in parts])
+            indices = torch.cat([self.law.draw(size, self.like.device) for size in sizes])
             places = indices.reshape(*lead, *self.event_shape[1:], -1)
             return self.codes.vectors(places).movedim(-1, len(lead)).to(self.like.dtype)
 

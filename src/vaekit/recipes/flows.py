@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from torch import Size
-
 from vaekit.core import VAE, Conditional, Latent
 from vaekit.flows import Bijection, Flow, householder, iaf, nsf, planar, sylvester
 from vaekit.objectives import Elbo
@@ -14,11 +12,10 @@ from vaekit.recipes.registry import Recipe, recipe
 
 
 def bent(parts: Parts, flow: Bijection, prior: Conditional | None = None) -> Recipe:
-    """q(z | x) is the encoder's, bent by a flow; both read the same features of x."""
-    features = Size((flow.context,))
-    posterior = Flow(parts.head({"h": features}), flow, given="h")
-    latent = Latent(prior or parts.prior(), posterior)
-    return Recipe(VAE(parts.decoder(), h=parts.features(features), z=latent), Elbo())
+    """q(z | x) is the encoder's, bent by a flow that reads features of x; one net makes both."""
+    h, encoder, features = parts.encoder_with_features(flow.context)
+    posterior = Flow(encoder, flow, given="h", net=features)
+    return Recipe(VAE(parts.decoder(), h=h, z=Latent(prior or parts.prior(), posterior)), Elbo())
 
 
 @recipe("a posterior bent by inverse autoregressive flow", "Kingma et al.", 2016)

@@ -11,6 +11,7 @@ from torch import Size, nn
 from vaekit.common.errors import UsageError
 from vaekit.core import Conditional, Deterministic, Family, Parametric
 from vaekit.families import LIKELIHOODS, POSTERIORS
+from vaekit.flows.conditional import Slice
 from vaekit.nets import NETS, Dense, NetBuilder
 from vaekit.priors import PRIORS
 
@@ -104,6 +105,16 @@ class Parts:
         family = POSTERIORS[self.architecture.posterior](self.latent_shape)
         net = Dense(hidden=()).down(list(given.values()), family.params_shape(self.latent_shape))
         return Parametric(net, family, tuple(given))
+
+    def encoder_with_features(self, features: int) -> tuple[Deterministic, Parametric, Slice]:
+        """q(z | h) and features of x for others to read, both of them stretches of the vector h that one net makes.
+
+        The node h, the posterior that reads it, and what takes the features from it.
+        """
+        family = POSTERIORS[self.architecture.posterior](self.latent_shape)
+        width = family.width(self.latent_shape)
+        net = self.architecture.builder().down([self.event_shape], Size((width + features,)))
+        return Deterministic(net, "x"), Parametric(Slice(0, width), family, "h"), Slice(width, width + features)
 
     def decoder(self, given: Mapping[str, Size] | None = None) -> Parametric:
         """p(x | z), or p(x | what is given, by name and shape)."""

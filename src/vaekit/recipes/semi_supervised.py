@@ -4,13 +4,20 @@ from __future__ import annotations
 
 from torch import Size
 
-from vaekit.core import VAE, Condition, Latent
-from vaekit.families import OneHot
+from vaekit.core import VAE, Condition, Latent, Parametric
+from vaekit.families import Normal, OneHot
+from vaekit.nets import Dense
 from vaekit.objectives import Elbo, Enumerate
 from vaekit.priors import LearnedMixture, classes
 from vaekit.recipes.classic import one_latent
 from vaekit.recipes.parts import Parts
 from vaekit.recipes.registry import Recipe, recipe
+
+
+def normal_of_each(parts: Parts, name: str, one_hot: Size) -> Parametric:
+    """p(z | class): a normal for each of the classes."""
+    family = Normal()
+    return Parametric(Dense(hidden=()).down([one_hot], family.params_shape(parts.latent_shape)), family, name)
 
 
 @recipe("a model of data given their labels", "Sohn, Lee and Yan", 2015)
@@ -41,7 +48,7 @@ def gm_vae(parts: Parts, components: int = 10) -> Recipe:
     """The Gaussian-mixture VAE: q(c | x), q(z | x, c), p(z | c), p(x | z), with c summed out."""
     x, c = parts.event_shape, Size((components,))
     cluster = Latent(classes(c), parts.of_shape(components).encoder(family=OneHot()))
-    latent = Latent(parts.head({"c": c}), parts.encoder({"x": x, "c": c}))
+    latent = Latent(normal_of_each(parts, "c", c), parts.encoder({"x": x, "c": c}))
     return Recipe(VAE(parts.decoder(), c=cluster, z=latent), Enumerate("c", Elbo()))
 
 
@@ -56,5 +63,5 @@ def vade(parts: Parts, components: int = 10) -> Recipe:
 def ivae(parts: Parts, labels: int = 10) -> Recipe:
     """The identifiable VAE: p(z | u), q(z | x, u), p(x | z), with u the labels of the data."""
     x, u = parts.event_shape, Size((labels,))
-    latent = Latent(parts.head({"u": u}), parts.encoder({"x": x, "u": u}))
+    latent = Latent(normal_of_each(parts, "u", u), parts.encoder({"x": x, "u": u}))
     return Recipe(VAE(parts.decoder(), u=Condition(u), z=latent), Elbo())

@@ -8,11 +8,10 @@ from typing import Final
 
 import torch
 from torch import Size, Tensor
-from torch.nn.functional import one_hot
 
 from vaekit.common.errors import DataError
 from vaekit.core import VAE, Latent
-from vaekit.objectives import Enumerate, Objective
+from vaekit.objectives import Objective
 
 LABEL: Final = "y"
 """The name of labels, where a model has more than one name for them to take."""
@@ -34,7 +33,7 @@ def labels_wanted(model: VAE, objective: Objective) -> dict[str, Wanted]:
     """
     declared = model.declared
     conditions = declared if len(declared) == 1 else [name for name in declared if name == LABEL]
-    summed_out = {part.latent for part in objective.modules() if isinstance(part, Enumerate)}
+    summed_out = {part.sums_out for part in objective.modules() if isinstance(part, Objective)}
     wanted = {name: Wanted(declared[name].event_shape[0], may_be_missing=False) for name in conditions}
     latents = {name: latent for name, latent in model.latents() if name == LABEL and name in summed_out}
     return wanted | {name: Wanted(_classes(latent), may_be_missing=True) for name, latent in latents.items()}
@@ -57,7 +56,7 @@ def refuse_unfit(y: Tensor | None, wanted: Mapping[str, Wanted]) -> None:
                 row = int(wrong[0])
                 raise DataError(
                     f"row {row} of y holds {int(y[row])}, but the labels of {name!r} go from {lowest} to "
-                    f"{how.classes - 1}: mend it, or build the model with classes={int(y.max()) + 1}"
+                    f"{how.classes - 1}: mend it, or build the model with labels={int(y.max()) + 1}"
                 )
 
 
@@ -68,5 +67,5 @@ def as_vectors(y: Tensor, classes: int) -> Tensor:
     tensor([[0., 1.],
             [nan, nan]])
     """
-    vectors = one_hot(y.clamp(min=0), classes).to(torch.get_default_dtype())
-    return vectors.masked_fill((y < 0).unsqueeze(1), torch.nan)
+    told = y.unsqueeze(1) == torch.arange(classes, device=y.device)
+    return told.to(torch.get_default_dtype()).masked_fill((y < 0).unsqueeze(1), torch.nan)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 
 import torch
+from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from vaekit.common.errors import TrainingDiverged
@@ -25,6 +26,7 @@ from vaekit.train.players import Player, differentiate, players_of
 from vaekit.train.settings import Settings
 from vaekit.train.stopping import Best
 
+Tensors = tuple[Tensor, ...] | list[Tensor]
 MEND = "try a smaller learning rate, clip=1.0, or data on a smaller scale"
 
 
@@ -95,11 +97,11 @@ def _average(model: VAE, decay: float | None) -> AveragedModel | None:
     return AveragedModel(model, multi_avg_fn=_moving_average(decay), use_buffers=True)
 
 
-def _moving_average(decay: float) -> Callable[[Sequence[Tensor], Sequence[Tensor], Tensor], None]:
-    """Moves averages towards the current values; whole numbers and flags are taken over, for a mean would round them."""
+def _moving_average(decay: float) -> Callable[[Tensors, Tensors, Tensor | int], None]:
+    """Moves averages towards the current values; whole numbers and flags are taken over, as a mean would round them."""
     move = get_ema_multi_avg_fn(decay)
 
-    def update(averages: Sequence[Tensor], current: Sequence[Tensor], count: Tensor) -> None:
+    def update(averages: Tensors, current: Tensors, count: Tensor | int) -> None:
         if averages[0].is_floating_point():
             move(averages, current, count)
             return
