@@ -9,13 +9,16 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 
 from vaekit.about import About, refuse_unexplained
+from vaekit.common.chunks import ROWS
 from vaekit.common.errors import DataError, UsageError
 from vaekit.common.seeds import seeded
-from vaekit.core import VAE
+from vaekit.core import VAE, Batch, Context
 from vaekit.data import Dataset, dataset
 from vaekit.evaluate import Evaluation, Evidence, evaluate, log_evidence
+from vaekit.objectives import Elbo
 from vaekit.store import load, save
 from vaekit.train import Epoch, Resident
+from vaekit.train.labels import as_vectors, labels_wanted, refuse_unfit
 from vaekit.uses.decode import decode
 from vaekit.uses.encode import encode, encode_draws
 from vaekit.uses.interpolate import PATHS, interpolate
@@ -68,9 +71,27 @@ class FittedVAE:
         refuse_unexplained(self.model, prepared)
         return prepared
 
-    def encoded(self, x: Rows) -> Tensor:
-        """Rows as the model sees them, `(n, *event)`, on its device; draws from torch's current generator."""
-        return self.about.encoding.encode(self.rows(x).x.to(self.device))
+    def batch(self, x: Rows) -> Batch:
+        """Rows as the model sees them, on its device, with their labels where it reads labels.
+
+        Draws from torch's current generator. Raises `DataError` where the model reads labels and the rows have none.
+        """
+        return self._resident(x).whole()
+
+    def _resident(self, x: Rows) -> Resident:
+        resident = Resident(self.rows(x), self.about.encoding, ROWS, self.device)
+        return resident.labelled(labels_wanted(self.model, Elbo()))
+
+    def conditions(self, n: int, labels: ArrayLike | Tensor | None = None) -> Context:
+        """What the model reads beside the latents, for n examples: these labels, or each class in its turn."""
+        wanted = labels_wanted(self.model, Elbo())
+        told = None if labels is None else torch.as_tensor(labels, dtype=torch.int64)
+        found = {name: torch.arange(n) % how.classes if told is None else told for name, how in wanted.items()}
+        for y in found.values():
+            if len(y) != n:
+                raise DataError(f"{len(y)} labels for {n} examples: give one to each")
+            refuse_unfit(y, wanted)
+        return {name: as_vectors(y, wanted[name].classes).to(self.device) for name, y in found.items()}
 
     def _latent(self, name: str | None) -> str:
         chosen = name or self.latents[0]
@@ -78,43 +99,56 @@ class FittedVAE:
             raise UsageError(f"unknown latent {chosen!r}: the model has {', '.join(self.latents)}")
         return chosen
 
-    def sample(self, n: int, *, mean: bool = False, seed: int = 0) -> Tensor:
-        """`n` new examples from the model, `(n, *event)`; with `mean`, without the likelihood's own noise."""
+    def sample(self, n: int, *, mean: bool = False, labels: ArrayLike | Tensor | None = None, seed: int = 0) -> Tensor:
+        """`n` new examples from the model, `(n, *event)`; with `mean`, without the likelihood's own noise.
+
+        A model that reads labels makes examples of these, `(n,)`, or of each class in its turn if none are given.
+        """
         if n < 1:
             raise UsageError(f"{n} samples: ask for at least 1")
         with seeded(seed, self.device):
-            return (sample_means if mean else sample)(self.model, n).cpu()
+            return (sample_means if mean else sample)(self.model, n, self.conditions(n, labels)).cpu()
 
     def encode(self, x: Rows, *, latent: str | None = None, seed: int = 0) -> Tensor:
         """The posterior mean of a latent for each row, `(n, *event)`; the first latent if none is named."""
         with seeded(seed, self.device):
-            return encode(self.model, self.encoded(x), self._latent(latent)).cpu()
+            return encode(self.model, self.batch(x), self._latent(latent)).cpu()
 
     def encode_draws(self, x: Rows, draws: int, *, latent: str | None = None, seed: int = 0) -> Tensor:
         """Draws of a latent from its posterior, `(draws, n, *event)`."""
         if draws < 1:
             raise UsageError(f"{draws} draws: ask for at least 1")
         with seeded(seed, self.device):
-            return encode_draws(self.model, self.encoded(x), self._latent(latent), draws).cpu()
+            return encode_draws(self.model, self.batch(x), self._latent(latent), draws).cpu()
 
-    def decode(self, codes: ArrayLike | Tensor, *, latent: str | None = None, seed: int = 0) -> Tensor:
-        """The mean of x for each code `(n, *event)` of a latent; latents drawn after it come from their priors."""
+    def decode(
+        self,
+        codes: ArrayLike | Tensor,
+        *,
+        latent: str | None = None,
+        labels: ArrayLike | Tensor | None = None,
+        seed: int = 0,
+    ) -> Tensor:
+        """The mean of x for each code `(n, *event)` of a latent; latents drawn after it come from their priors.
+
+        For a model that reads labels, `labels` are as in `sample`.
+        """
         values = torch.as_tensor(codes, dtype=torch.float32, device=self.device)
         name = self._latent(latent)
         with seeded(seed, self.device):
             self._refuse_codes(name, tuple(values.shape[1:]))
-            return decode(self.model, name, values).cpu()
+            return decode(self.model, values, name, self.conditions(len(values), labels)).cpu()
 
     def _refuse_codes(self, name: str, shape: tuple[int, ...]) -> None:
         with torch.no_grad():
-            event = tuple(self.model.sample(1).latent(name).shape[1:])
+            event = tuple(self.model.sample(1, self.conditions(1)).latent(name).shape[1:])
         if shape != event:
             raise DataError(f"codes of shape {shape}, but the latent {name!r} has {event}: give codes of that shape")
 
     def reconstruct(self, x: Rows, *, seed: int = 0) -> Tensor:
         """The mean of x given the posterior means of the latents, `(n, *event)`."""
         with seeded(seed, self.device):
-            return reconstruct(self.model, self.encoded(x)).cpu()
+            return reconstruct(self.model, self.batch(x)).cpu()
 
     def interpolate(
         self,
@@ -140,18 +174,19 @@ class FittedVAE:
             return interpolate(self.model, starts, ends, steps, along).cpu()
 
     def _codes(self, rows: Rows) -> dict[str, Tensor]:
-        x = self.encoded(rows)
-        return {name: encode(self.model, x, name) for name in self.latents}
+        batch = self.batch(rows)
+        return {**batch.given, **{name: encode(self.model, batch, name) for name in self.latents}}
 
     def log_evidence(self, x: Rows, samples: int = 100, *, seed: int = 0) -> Evidence:
         """Importance-sampled log p(x) of each row, in nats, with its standard error and effective sample size."""
         with seeded(seed, self.device):
-            return log_evidence(self.model, self.encoded(x), samples)
+            batch = self.batch(x)
+            return log_evidence(self.model, batch.x, samples, batch.given)
 
     def evaluate(self, x: Rows, samples: int = 100, *, seed: int = 0) -> Evaluation:
         """How well the model explains rows it was not trained on, in nats per example."""
         with seeded(seed, self.device):
-            return evaluate(self.model, Resident(self.rows(x), self.about.encoding, 1000, self.device), samples)
+            return evaluate(self.model, self._resident(x), samples)
 
     def save(self, directory: str | Path, *, force: bool = False) -> Path:
         """Write the model to a directory, whole or not at all; `force` replaces one that is there."""

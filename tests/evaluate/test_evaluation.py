@@ -7,7 +7,7 @@ import torch
 
 from core.linear_gaussian import LinearGaussian
 from core.statistics import SIGMAS
-from vaekit.core import VAE
+from vaekit.core import VAE, Batch
 from vaekit.data import Dataset, Encoding, Greys
 from vaekit.evaluate import activity, evaluate, posterior_means
 from vaekit.recipes import build
@@ -55,7 +55,7 @@ def test_its_record_has_what_it_found(truth: LinearGaussian, model: VAE) -> None
 
 def test_the_posterior_mean_is_found_row_by_row(truth: LinearGaussian, model: VAE) -> None:
     x = truth.evidence.sample((2500,))
-    means = posterior_means(model, x.float(), "z")
+    means = posterior_means(model, Batch(x.float()), "z")
     torch.testing.assert_close(means, truth.inexact.at(x).mean.float(), rtol=1e-4, atol=1e-4)
 
 

@@ -28,6 +28,11 @@ class Batch:
     def __len__(self) -> int:
         return len(self.x)
 
+    def split(self, rows: int) -> tuple[Batch, ...]:
+        """The batch in parts of so many examples."""
+        parts = (slice(start, start + rows) for start in range(0, len(self), rows))
+        return tuple(Batch(self.x[part], {name: value[part] for name, value in self.given.items()}) for part in parts)
+
 
 @dataclass(frozen=True)
 class Trace:

@@ -6,15 +6,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from vaekit.common.chunks import by_rows
-from vaekit.core import VAE, centre
+from vaekit.core import VAE, Batch, centre
 from vaekit.evaluate.activity import Activity, activity
 from vaekit.evaluate.evidence import Evidence, log_evidence
 from vaekit.objectives import Elbo
 from vaekit.train import Means, Resident, mean_terms
+from vaekit.train.labels import labels_wanted
 from vaekit.train.means import evaluating
 
 
@@ -58,17 +58,18 @@ class Evaluation:
 
 
 def evaluate(model: VAE, data: Resident, samples: int = 100) -> Evaluation:
-    """Evaluate a model on a data set, with draws from torch's current generator."""
-    x = torch.cat([batch.x for batch in data.in_order()])
+    """Evaluate a model on a data set, with draws from torch's current generator; labels are known to who reads them."""
+    data = data.labelled(labels_wanted(model, Elbo()))
+    whole = data.whole()
     with evaluating(model):
         return Evaluation(
             mean_terms(model, Elbo(), data),
-            log_evidence(model, x, samples),
-            {name: activity(posterior_means(model, x, name)) for name, _ in model.latents()},
-            len(x),
+            log_evidence(model, whole.x, samples, whole.given),
+            {name: activity(posterior_means(model, whole, name)) for name, _ in model.latents()},
+            len(whole),
         )
 
 
-def posterior_means(model: VAE, x: Tensor, latent: str) -> Tensor:
+def posterior_means(model: VAE, batch: Batch, latent: str) -> Tensor:
     """The posterior mean of a latent for each row, `(batch, *event)`; of those it reads, the mean too."""
-    return by_rows(lambda rows: model.posterior(rows, take=centre)[latent].value[0], x)
+    return by_rows(lambda rows: model.posterior(rows.x, given=rows.given, take=centre)[latent].value[0], batch)

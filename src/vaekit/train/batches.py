@@ -56,6 +56,12 @@ class Resident:
         parts = torch.arange(self.examples, device=self.x.device).split(self.batch_size)
         return (Batch(self.encoding.encode(self.x[part]), self._labels(part)) for part in parts)
 
+    def whole(self) -> Batch:
+        """All the examples in one batch."""
+        parts = list(self.in_order())
+        given = {name: torch.cat([part.given[name] for part in parts]) for name in parts[0].given}
+        return Batch(torch.cat([part.x for part in parts]), given)
+
     def shuffled(self) -> Iterator[Batch]:
         """The examples in a fresh random order, their numbers beside them."""
         rows, order = self.rows, torch.randperm(self.examples, device=self.x.device)

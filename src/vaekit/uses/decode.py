@@ -5,9 +5,9 @@ from __future__ import annotations
 from torch import Tensor
 
 from vaekit.common.chunks import by_rows
-from vaekit.core import VAE
+from vaekit.core import NOTHING, VAE, Batch, Context
 
 
-def decode(model: VAE, latent: str, values: Tensor) -> Tensor:
-    """The mean of x given a latent, `(batch, *event)`; latents drawn after it come from their priors."""
-    return by_rows(lambda part: model.sample(len(part), {latent: part}).mean, values)
+def decode(model: VAE, codes: Tensor, latent: str, given: Context = NOTHING) -> Tensor:
+    """The mean of x given a latent's codes, `(batch, *event)`; latents drawn after it come from their priors."""
+    return by_rows(lambda part: model.sample(len(part), {**part.given, latent: part.x}).mean, Batch(codes, given))

@@ -54,9 +54,10 @@ def spherical(start: Tensor, end: Tensor, at: Tensor) -> Tensor:
 def interpolate(model: VAE, starts: Context, ends: Context, steps: int, path: Path) -> Tensor:
     """The decoded ways from starts to ends, `(n, steps, *event)`; the codes of all latents go together.
 
-    `starts` and `ends` hold each latent's codes, `(n, *event)`.
+    `starts` and `ends` hold each latent's codes, `(n, *event)`, and the conditions, which go in a straight line.
     """
-    ways = {name: _ways(starts[name], ends[name], steps, path) for name in starts}
+    paths = {name: linear if name in model.declared else path for name in starts}
+    ways = {name: _ways(starts[name], ends[name], steps, along) for name, along in paths.items()}
     n = len(next(iter(starts.values())))
     with torch.no_grad():
         means = [model.sample(steps, {name: way[row] for name, way in ways.items()}).mean for row in range(n)]

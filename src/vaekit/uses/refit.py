@@ -9,7 +9,7 @@ from torch import Tensor
 
 from vaekit.common.errors import UsageError
 from vaekit.common.seeds import seeded
-from vaekit.core import VAE
+from vaekit.core import VAE, Batch
 from vaekit.priors import PriorFit
 from vaekit.priors.refit import prior_shape, record_of, with_prior
 from vaekit.recipes import Blueprint
@@ -18,7 +18,7 @@ from vaekit.uses.encode import encode_draws
 
 def aggregated_codes(model: VAE, x: Tensor, latent: str, draws: int = 1) -> Tensor:
     """Draws of a latent from the posteriors of all rows together, `(draws * n, *event)`."""
-    return encode_draws(model, x, latent, draws).flatten(0, 1)
+    return encode_draws(model, Batch(x), latent, draws).flatten(0, 1)
 
 
 def refit_prior(model: VAE, latent: str, codes: Tensor, kind: PriorFit, seed: int = 0) -> VAE:

@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor
 
-from vaekit.common.chunks import ROWS
-from vaekit.core import VAE
+from vaekit.common.chunks import by_rows
+from vaekit.core import NOTHING, VAE, Batch, Context
 
 
-def sample(model: VAE, n: int) -> Tensor:
+def sample(model: VAE, n: int, given: Context = NOTHING) -> Tensor:
     """`n` draws of x from the model, `(n, *event)`: latents from their priors, then x from its likelihood."""
-    return _in_parts(lambda size: model.sample(size).draw(), n)
+    return by_rows(lambda part: model.sample(len(part), part.given).draw(), _nothing_but(given, n))
 
 
-def sample_means(model: VAE, n: int) -> Tensor:
+def sample_means(model: VAE, n: int, given: Context = NOTHING) -> Tensor:
     """The mean of x for `n` draws of the latents from their priors: samples without the likelihood's noise."""
-    return _in_parts(lambda size: model.sample(size).mean, n)
+    return by_rows(lambda part: model.sample(len(part), part.given).mean, _nothing_but(given, n))
 
 
-def _in_parts(make: Callable[[int], Tensor], n: int) -> Tensor:
-    sizes = [ROWS] * (n // ROWS) + ([n % ROWS] if n % ROWS else [])
-    with torch.no_grad():
-        return torch.cat([make(size) for size in sizes])
+def _nothing_but(given: Context, n: int) -> Batch:
+    """A batch of n examples of which only the conditions are known."""
+    return Batch(torch.empty(n, 0), given)

@@ -39,7 +39,7 @@ def codes(subject: Subject) -> Section:
 
 def _scatter(subject: Subject) -> Scatter:
     rows = subject.order[:ROWS]
-    means = subject.fitted.encode(subject.test.x[rows], latent=subject.latent, seed=subject.seed)
+    means = subject.fitted.encode(subject.test.take(rows), latent=subject.latent, seed=subject.seed)
     projection = projected(means.flatten(1))
     labels = torch.zeros(len(rows), dtype=torch.int64) if subject.test.y is None else subject.test.y[rows]
     classes, of_row = labels.unique(return_inverse=True)

@@ -28,12 +28,12 @@ def interpolations(subject: Subject) -> Section:
 
 def _strips(subject: Subject) -> tuple[Strip, ...]:
     pairs = partners(subject.order, subject.test.y, WAYS)
-    starts, ends = (subject.test.x[rows] for rows in pairs.unbind(1))
+    starts, ends = (subject.test.take(rows) for rows in pairs.unbind(1))
     steps = max(2, subject.fit.steps(Strip.ROOM, MOST) - 2)
     between = subject.fitted.interpolate(starts, ends, steps=steps, seed=subject.seed)
     return tuple(
         Strip(_label(subject, pair), "", _image(subject, start, way, end))
-        for pair, start, way, end in zip(pairs, starts, between, ends, strict=True)
+        for pair, start, way, end in zip(pairs, starts.x, between, ends.x, strict=True)
     )
 
 

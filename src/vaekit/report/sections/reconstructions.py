@@ -25,8 +25,8 @@ def reconstructions(subject: Subject) -> Section:
 
 def _image(subject: Subject) -> Image:
     columns = subject.fit.across(Sheet.ROOM)
-    originals = subject.test.x[subject.some_by_label(columns * LINES)]
+    originals = subject.test.take(subject.some_by_label(columns * LINES))
     reconstructed = subject.fitted.reconstruct(originals, seed=subject.seed)
-    drawn = zip(subject.tiles(originals), subject.tiles(reconstructed), strict=True)
+    drawn = zip(subject.tiles(originals.x), subject.tiles(reconstructed), strict=True)
     pairs = [stack(pair, gap=1) for pair in drawn]
     return Image.of(grid(pairs, columns, between_lines=6), "Originals above their reconstructions", subject.fit.times)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from vaekit.common.seeds import seeded
+from vaekit.data import Dataset
 from vaekit.evaluate import Activity
 from vaekit.report.figures import Image, Strip, Strips
 from vaekit.report.pictures import line
@@ -35,7 +36,8 @@ def traversals(subject: Subject) -> Section:
 
 
 def _strips(subject: Subject) -> tuple[Strip, ...]:
-    activity, code = subject.activity, _typical_code(subject)
+    activity, typical = subject.activity, _typical(subject)
+    code = subject.fitted.encode(typical, latent=subject.latent, seed=subject.seed)[0]
     coordinates = traversed(activity)
     centre, spread = _prior_scale(subject)
     at = torch.linspace(-REACH, REACH, subject.fit.steps(Strip.ROOM, STEPS))
@@ -43,7 +45,7 @@ def _strips(subject: Subject) -> tuple[Strip, ...]:
     shares = activity.variance / activity.variance.sum()
     return tuple(
         Strip(f"{subject.latent}[{d}]", percent(float(shares[d])), _image(subject, examples, d))
-        for d, examples in zip(coordinates, _decoded(subject, codes), strict=True)
+        for d, examples in zip(coordinates, _decoded(subject, codes, typical.y), strict=True)
     )
 
 
@@ -57,28 +59,28 @@ def traversed(activity: Activity) -> list[int]:
     return (active or activity.ranking)[:ROWS]
 
 
-def _typical_code(subject: Subject) -> Tensor:
-    """The code of the test row that is explained as well as the median one."""
+def _typical(subject: Subject) -> Dataset:
+    """The test row that is explained as well as the median one."""
     by_evidence = subject.evaluation.evidence.log_evidence.argsort()
-    row = by_evidence[len(by_evidence) // 2]
-    return subject.fitted.encode(subject.test.x[row : row + 1], latent=subject.latent, seed=subject.seed)[0]
+    return subject.test.take(by_evidence[len(by_evidence) // 2 :][:1])
 
 
 def _prior_scale(subject: Subject) -> tuple[Tensor, Tensor]:
     """Mean and standard deviation of each coordinate under the prior, `(coordinate,)` each."""
     fitted = subject.fitted
     with seeded(subject.seed, fitted.device), torch.no_grad():
-        drawn = fitted.model.sample(PRIOR_DRAWS).latent(subject.latent).flatten(1).cpu()
+        drawn = fitted.model.sample(PRIOR_DRAWS, fitted.conditions(PRIOR_DRAWS)).latent(subject.latent).flatten(1).cpu()
     return drawn.mean(0), drawn.std(0)
 
 
-def _decoded(subject: Subject, codes: Tensor) -> Tensor:
+def _decoded(subject: Subject, codes: Tensor, label: Tensor | None) -> Tensor:
     """Codes `(coordinate, step, *event)`, decoded: `(coordinate, step, *event of x)`.
 
     Latents drawn after the traversed one are drawn alike at each step, so that along a row its coordinate alone
-    makes the difference.
+    makes the difference. A model that reads labels is given that of the row where the way starts.
     """
-    decode = partial(subject.fitted.decode, latent=subject.latent, seed=subject.seed)
+    labels = None if label is None else label.expand(len(codes))
+    decode = partial(subject.fitted.decode, latent=subject.latent, labels=labels, seed=subject.seed)
     return torch.stack([decode(step) for step in codes.unbind(1)], 1)
 
 

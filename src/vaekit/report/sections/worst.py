@@ -46,9 +46,9 @@ def worst_rows(evidence: Evidence, n: int) -> Tensor:
 
 def _plates(subject: Subject) -> tuple[Plate, ...]:
     rows = worst_rows(subject.evaluation.evidence, SHOWN)
-    originals = subject.test.x[rows]
+    originals = subject.test.take(rows)
     reconstructed = subject.fitted.reconstruct(originals, seed=subject.seed)
-    drawn = zip(rows.tolist(), subject.tiles(originals), subject.tiles(reconstructed), strict=True)
+    drawn = zip(rows.tolist(), subject.tiles(originals.x), subject.tiles(reconstructed), strict=True)
     return tuple(_plate(subject, row, original, again) for row, original, again in drawn)
 
 
