@@ -72,7 +72,7 @@ napoleon_numpy_docstring = False
 # Types of other packages, and names a module gives to types for its own use, are not documented here.
 nitpick_ignore_regex = [
     ("py:.*", r"(torch|numpy|pathlib|collections|typing|abc|rich|nn)\..*"),
-    ("py:.*", r"vaekit\.(common\.registry\.T|nets\.mlp\.LinearLayer)"),
+    ("py:.*", r"vaekit\.(common\.registry\.T|common\.chunks\.T_co|nets\.mlp\.LinearLayer)"),
     # Types inside signatures that the reference does not list by themselves.
     ("py:class", r"vaekit\.(core|families|flows|objectives|priors|train)\.\w+\.\w+"),
     ("py:.*", r"\w+"),
