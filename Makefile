@@ -12,7 +12,7 @@ help: ## list these goals
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' Makefile
 
 demo: .venv/.run ## train the classic VAE on all of MNIST and write a report (about a minute)
-	$(BIN)/vaekit fit mnist --out runs/demo --recipe vae --epochs 10 --validation 0 --seed 0 --force
+	$(BIN)/vaekit fit mnist --out runs/demo --recipe vae --epochs 10 --validation 0 --samples 50 --seed 0 --force
 
 test: .venv/.dev ## lint, type-check, test and build the docs
 	$(BIN)/ruff check .
