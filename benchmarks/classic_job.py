@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import statistics
 import time
 from collections.abc import Callable, Iterable
@@ -129,6 +130,7 @@ def main() -> None:
         "epochs": asked.epochs,
         "device": describe(device),
         "torch": torch.__version__,
+        "spin": os.environ.get("GOMP_SPINCOUNT"),
         "date": datetime.now(UTC).date().isoformat(),
     }
     RESULTS.parent.mkdir(exist_ok=True)

@@ -39,10 +39,11 @@ def likelihood(rows: Mapping[str, Any]) -> str:
 
 def classic_job(record: Mapping[str, Any]) -> str:
     """The table of `classic_job.py`."""
+    spin = "" if record["spin"] is None else f"GOMP_SPINCOUNT={record['spin']} "
     lines = [
         f"## The classic job's speed: {record['device']}, torch {record['torch']}, {record['date']}",
         "",
-        f"`python benchmarks/classic_job.py --epochs {record['epochs']}`",
+        f"`{spin}python benchmarks/classic_job.py --epochs {record['epochs']}`",
         "",
         "| | seconds an epoch, median | against the tutorial | test loss, nats |",
         "|---|---|---|---|",
