@@ -9,13 +9,18 @@ from vaekit.families import Codebook, FiniteScalar, GumbelSoftmax, Quantize, Qua
 from vaekit.objectives import Commitment, Disarm, Elbo, Linear, Rloo
 from vaekit.priors import Autoregressive, UniformCodes, classes
 from vaekit.priors.codes import OfCodes
-from vaekit.recipes.classic import one_latent
+from vaekit.recipes.latent_shapes import at_unit_scale
 from vaekit.recipes.parts import Parts
 from vaekit.recipes.registry import Recipe, recipe
 
 CODE_PRIORS: Registry[type[OfCodes]] = Registry(
     "prior of codes", {"autoregressive": Autoregressive, "uniform": UniformCodes}
 )
+
+
+def of_bits(parts: Parts) -> VAE:
+    """The model of bits, hard or soft: the decoder reads them as -1 and 1."""
+    return at_unit_scale(parts, Latent(parts.prior(), parts.encoder()), mean=0.5, spread=0.5)
 
 
 @recipe(
@@ -28,7 +33,7 @@ CODE_PRIORS: Registry[type[OfCodes]] = Registry(
 )
 def bernoulli_vae(parts: Parts, samples: int = 4) -> Recipe:
     """The VAE with Bernoulli latents, learned by leave-one-out baselines."""
-    return Recipe(one_latent(parts), Rloo(samples))
+    return Recipe(of_bits(parts), Rloo(samples))
 
 
 @recipe(
@@ -41,7 +46,7 @@ def bernoulli_vae(parts: Parts, samples: int = 4) -> Recipe:
 )
 def disarm_vae(parts: Parts, samples: int = 1) -> Recipe:
     """The VAE with Bernoulli latents, learned by antithetic pairs."""
-    return Recipe(one_latent(parts), Disarm(samples))
+    return Recipe(of_bits(parts), Disarm(samples))
 
 
 @recipe(
@@ -54,7 +59,7 @@ def disarm_vae(parts: Parts, samples: int = 1) -> Recipe:
 )
 def concrete_vae(parts: Parts) -> Recipe:
     """The VAE with binary Concrete latents: its ELBO is a bound for a model whose latents are soft."""
-    return Recipe(one_latent(parts), Elbo())
+    return Recipe(of_bits(parts), Elbo())
 
 
 @recipe("classes, softened while they learn", "Jang, Gu and Poole", 2017)
@@ -70,7 +75,7 @@ def gumbel_vae(
     shaped = parts.of_shape(levels, groups)
     family = GumbelSoftmax(SoftClasses(axes=2), Linear(temperature, coldest, steps))
     z = Latent(classes(shaped.latent_shape), shaped.encoder(family=family))
-    return Recipe(VAE(shaped.decoder(), z=z), Elbo())
+    return Recipe(at_unit_scale(shaped, z, mean=1 / levels, spread=(levels - 1) ** 0.5 / levels), Elbo())
 
 
 @recipe(
