@@ -50,7 +50,7 @@ def spare_the_cores() -> None:
     Long spins starve a second process on the same cores; none at all cost half the speed of small steps. The OpenMP
     runtime reads this once, when torch is loaded.
     """
-    os.environ.setdefault("GOMP_SPINCOUNT", "1000")
+    os.environ.setdefault("GOMP_SPINCOUNT", "3000")
 
 
 def _run(app: App, argv: list[str]) -> int:
