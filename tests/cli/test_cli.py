@@ -132,6 +132,7 @@ def test_every_listing_speaks_json_and_words(verb: list[str], run: Path, capsys:
         (["--model.latent", "two"], "setting 'latent' is 'two': it must be a number"),
         (["--epohcs", "3"], "--epohcs"),
         (["--epochs", "0"], "max_epochs is 0"),
+        (["--samples", "0"], "samples is 0"),
         (["--optimizer", "adamm"], "did you mean 'adam'?"),
         (["--device", "cuda:99"], "device 'cuda:99' is not there"),
         (["--binarize", "dynamc"], "did you mean 'dynamic'?"),

@@ -11,10 +11,11 @@ import tomli_w
 
 from vaekit.about import About, density_of_rows
 from vaekit.card import evidence_words
+from vaekit.cli.launch import Terminated
 from vaekit.cli.options import Machine, Output, Training
 from vaekit.cli.rundir import REPORT, RunDirectory
 from vaekit.cli.speak import answer, remark
-from vaekit.common.errors import TrainingDiverged
+from vaekit.common.errors import TrainingDiverged, UsageError
 from vaekit.core import VAE
 from vaekit.data import BINARIZE, Dataset, Encoding, Splits, load_data
 from vaekit.evaluate import Evaluation
@@ -52,6 +53,8 @@ def show_config(request: Request) -> None:
 
 def fit_job(request: Request, output: Output) -> None:
     """Train, evaluate, write the run directory, and say where the report is."""
+    if request.training.samples < 1:
+        raise UsageError(f"samples is {request.training.samples}: an estimate of log p(x) needs at least 1")
     data = load_data(request.source)
     model, objective = build(request.recipe, data.train.event_shape, seed=request.machine.seed, **request.model)
     run = RunDirectory(request.out, request.as_config(), _about(request, data, model), force=request.force)
@@ -94,7 +97,7 @@ def _train(request: Request, data: Splits, model: VAE, objective: Any, run: RunD
             verbose=not output.quiet,
             observers=[run],
         )
-    except (TrainingDiverged, KeyboardInterrupt):
+    except (TrainingDiverged, KeyboardInterrupt, Terminated):
         if run.checkpoint.exists():
             remark(output, f"the weights of the last whole epoch are kept in {run.checkpoint}")
         raise
