@@ -5,7 +5,7 @@ BIN := .venv/bin
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test docs clean
+.PHONY: help demo test docs bench clean
 .DELETE_ON_ERROR:
 
 help: ## list these goals
@@ -24,6 +24,11 @@ test: .venv/.dev ## lint, type-check, test and build the docs
 docs: .venv/.dev ## build docs/_build/html, every warning an error
 	$(BIN)/sphinx-build -E -W --keep-going -n -q -d docs/_build/doctrees docs docs/_build/html
 	@echo "docs: docs/_build/html/index.html"
+
+bench: .venv/.dev ## measure speed, memory, resuming and the code itself, and write benchmarks/RESULTS.md (half an hour)
+	for each in classic_job first_step fit_many streams distributed kills duplication results; do \
+		GOMP_SPINCOUNT=3000 $(BIN)/python benchmarks/$$each.py || exit 1; \
+	done
 
 clean: ## remove .venv, the built docs, the demo's run and all caches
 	rm -rf .venv docs/_build runs/demo build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -14,6 +14,7 @@ from vaekit.families import LIKELIHOODS, POSTERIORS
 from vaekit.nets import ACTIVATIONS, NETS, NORMALISATIONS
 from vaekit.priors import PRIORS
 from vaekit.recipes import RECIPES
+from vaekit.recipes.description import Description
 
 if TYPE_CHECKING:
     from sphinx.application import Sphinx
@@ -71,7 +72,7 @@ napoleon_numpy_docstring = False
 
 # Types of other packages, and names a module gives to types for its own use, are not documented here.
 nitpick_ignore_regex = [
-    ("py:.*", r"(torch|numpy|pathlib|collections|typing|abc|rich|nn)\..*"),
+    ("py:.*", r"(torch|numpy|pathlib|collections|datetime|typing|abc|rich|nn)\..*"),
     ("py:.*", r"vaekit\.(common\.registry\.T|common\.chunks\.T_co|nets\.mlp\.LinearLayer)"),
     # Types inside signatures that the reference does not list by themselves.
     ("py:class", r"vaekit\.(core|families|flows|objectives|priors|train)\.\w+\.\w+"),
@@ -122,6 +123,13 @@ def without_last_blank_line(app: Sphinx, page: str, source: list[str]) -> None:
     source[0] = LAST_BLANK_LINE.sub(r"\1\n```", source[0])
 
 
+def with_every_recipe(app: Sphinx, page: str, source: list[str]) -> None:
+    """Write the processes of all recipes into their page, from the models that they build."""
+    if page == "recipes":
+        sections = (Description.of(entry, (1, 28, 28)).markdown() for entry in RECIPES.values())
+        source[0] = source[0].replace("<!-- every recipe -->", "\n".join(sections))
+
+
 def mathml(page: HTML5Translator, node: nodes.math | nodes.math_block) -> None:
     """Write a formula as MathML, which browsers draw themselves: no script, no network."""
     page.body.append(tex2mathml(node.astext(), as_block=isinstance(node, nodes.math_block)))
@@ -132,6 +140,7 @@ def setup(app: Sphinx) -> None:
     """Read docstrings around napoleon, whose priority is 500; write formulas as MathML."""
     app.connect("autodoc-process-signature", own_signature)
     app.connect("source-read", without_last_blank_line)
+    app.connect("source-read", with_every_recipe)
     app.connect("autodoc-process-docstring", keep, priority=400)
     app.connect("autodoc-process-docstring", put_back, priority=600)
     app.add_html_math_renderer("mathml", (mathml, None), (mathml, None))

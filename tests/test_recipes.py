@@ -74,7 +74,7 @@ def test_a_recipe_is_a_model_that_explains_and_generates(name: str) -> None:
     assert model.likelihood.support.check(generation.draw()).all()
     terms = objective(model, batch, Step.first())
     assert terms.value.shape == (5,)
-    assert set(terms.kl) == {latent for latent, _ in model.latents()}
+    assert {*terms.kl, *terms.points} == {latent for latent, _ in model.latents()}
 
 
 @every_recipe
@@ -201,3 +201,15 @@ def test_what_a_recipe_sets_apart_from_the_defaults_is_among_its_options() -> No
     assert entry.options["latent"] == 7
     assert entry.options["net"] == Architecture().net
     assert Parts(Size((6,)), Architecture(latent=7)).latent_shape == (7,)
+
+
+@pytest.mark.parametrize("given", [True, "true", "True"])
+def test_a_setting_of_yes_or_no_is_read_from_words(given: object) -> None:
+    """With hard draws the value of a Gumbel-softmax is that of discrete ones, while it learns too."""
+    hard, soft = (build("gumbel_vae", EVENT, groups=3, levels=4, hard=each).model for each in (given, "false"))
+    x = torch.rand(5, *EVENT).round()
+    for model, discrete in ((hard, True), (soft, False)):
+        drawn = model.train().trace(x).context["z"]
+        assert bool(((drawn == 0) | (drawn == 1)).all()) is discrete
+    with pytest.raises(UsageError, match="setting 'hard' is 'perhaps': it must be true or false"):
+        build("gumbel_vae", EVENT, hard="perhaps")

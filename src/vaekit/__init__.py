@@ -27,15 +27,19 @@ if TYPE_CHECKING:
     from vaekit.core import Latent as Latent
     from vaekit.core import Parametric as Parametric
     from vaekit.data import load_data as load_data
+    from vaekit.data import open_data as open_data
     from vaekit.evaluate import log_evidence as log_evidence
     from vaekit.fitting import fit as fit
+    from vaekit.many import fit_many as fit_many
     from vaekit.model import FittedVAE as FittedVAE
     from vaekit.model import load_model as load_model
     from vaekit.objectives import Elbo as Elbo
     from vaekit.recipes import build as build
+    from vaekit.scoring import BatchScorer as BatchScorer
 
 _HOME_OF = {
     "Batch": "vaekit.core",
+    "BatchScorer": "vaekit.scoring",
     "Conditional": "vaekit.core",
     "DataError": "vaekit.common.errors",
     "Deterministic": "vaekit.core",
@@ -51,9 +55,11 @@ _HOME_OF = {
     "VaekitError": "vaekit.common.errors",
     "build": "vaekit.recipes",
     "fit": "vaekit.fitting",
+    "fit_many": "vaekit.many",
     "load_data": "vaekit.data",
     "load_model": "vaekit.model",
     "log_evidence": "vaekit.evaluate",
+    "open_data": "vaekit.data",
 }
 __all__ = ["__version__", *_HOME_OF]
 

@@ -8,12 +8,12 @@ from typing import Any
 
 from torch import Tensor
 
-from vaekit.common.errors import DataError
+from vaekit.common.errors import RowError
 from vaekit.common.seeds import seeded
 from vaekit.core import VAE, Density, Explains
 from vaekit.data import Dataset, Encoding, scaled
 from vaekit.data.dataset import first_row
-from vaekit.families.point import Delta
+from vaekit.families.point import point_latents
 from vaekit.train import Epoch
 
 
@@ -31,10 +31,10 @@ class About:
 
 
 def density_of(model: VAE, x: Tensor) -> Density:
-    """What the model's numbers are a density of, for data like `x`: of its code too, where the posterior is a point."""
+    """What the model's numbers are a density of, for data like `x`: given its code, where the posterior is a point."""
     found = model.likelihood.density(x) if isinstance(model.likelihood, Explains) else Density("x", "log-probability")
-    if any(isinstance(part, Delta) for part in model.modules()):
-        return replace(found, of=f"{found.of} and of their code", is_likelihood=False)
+    if point_latents(model):
+        return replace(found, of=f"{found.of} given their code", is_likelihood=False, level_bits=None)
     return found
 
 
@@ -56,7 +56,9 @@ def refuse_unexplained(model: VAE, rows: Dataset) -> None:
         outside = (outside if outside.shape == x.shape else outside.unsqueeze(-1)) | ~x.isfinite()
         if (row := first_row(outside)) is not None:
             value = float(x[row][outside[row].expand_as(x[row])][0])
-            raise DataError(
-                f"row {start + row} of x holds {value:g}, outside what the likelihood explains ({support}): "
-                "rescale the data, or choose another likelihood"
+            raise RowError(
+                start + row,
+                "x",
+                f"holds {value:g}, outside what the likelihood explains ({support}): "
+                "rescale the data, or choose another likelihood",
             )

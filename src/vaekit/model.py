@@ -16,6 +16,7 @@ from vaekit.core import VAE, Batch, Context
 from vaekit.data import Dataset, dataset
 from vaekit.evaluate import Evaluation, Evidence, evaluate, log_evidence
 from vaekit.objectives import Elbo
+from vaekit.priors import PRIOR_FITS, PriorFit
 from vaekit.store import load, save
 from vaekit.train import Epoch, Resident
 from vaekit.train.labels import as_vectors, labels_wanted, refuse_unfit
@@ -24,7 +25,9 @@ from vaekit.uses.encode import encode, encode_draws
 from vaekit.uses.interpolate import PATHS, interpolate
 from vaekit.uses.interpolate import Path as LatentPath
 from vaekit.uses.reconstruct import reconstruct
+from vaekit.uses.refit import aggregated_codes, refit_prior
 from vaekit.uses.sample import sample, sample_means
+from vaekit.uses.score import Scores, scores
 
 Rows = Dataset | ArrayLike | Tensor
 
@@ -56,20 +59,28 @@ class FittedVAE:
         """The names of the latents, in the order in which the model draws them."""
         return tuple(name for name, _ in self.model.latents())
 
+    @property
+    def reads_labels(self) -> bool:
+        """Whether the model is one of rows whose labels are known."""
+        return bool(labels_wanted(self.model, Elbo()))
+
     def rows(self, x: Rows) -> Dataset:
         """Rows of the shape that the model explains, prepared as they were for training.
 
         Raises `DataError` if they have another shape, cannot be encoded, or hold what the likelihood cannot explain.
         """
+        prepared = self.about.encoding.prepare(self._of_its_shape(x))
+        refuse_unexplained(self.model, prepared)
+        return prepared
+
+    def _of_its_shape(self, x: Rows) -> Dataset:
         given = x if isinstance(x, Dataset) else dataset(x)
         if tuple(given.event_shape) != self.about.event_shape:
             raise DataError(
                 f"rows of shape {tuple(given.event_shape)}, but the model explains {self.about.event_shape}: "
                 "give rows of that shape"
             )
-        prepared = self.about.encoding.prepare(given)
-        refuse_unexplained(self.model, prepared)
-        return prepared
+        return given
 
     def batch(self, x: Rows) -> Batch:
         """Rows as the model sees them, on its device, with their labels where it reads labels.
@@ -139,9 +150,13 @@ class FittedVAE:
             self._refuse_codes(name, tuple(values.shape[1:]))
             return decode(self.model, values, name, self.conditions(len(values), labels)).cpu()
 
+    def latent_shape(self, name: str) -> tuple[int, ...]:
+        """The shape of a latent's values for one example."""
+        with torch.no_grad(), seeded(0, self.device):
+            return tuple(self.model.sample(1, self.conditions(1)).latent(name).shape[1:])
+
     def _refuse_codes(self, name: str, shape: tuple[int, ...]) -> None:
-        with torch.no_grad():
-            event = tuple(self.model.sample(1, self.conditions(1)).latent(name).shape[1:])
+        event = self.latent_shape(name)
         if shape != event:
             raise DataError(f"codes of shape {shape}, but the latent {name!r} has {event}: give codes of that shape")
 
@@ -183,10 +198,63 @@ class FittedVAE:
             batch = self.batch(x)
             return log_evidence(self.model, batch.x, samples, batch.given)
 
+    def alone(self, x: Rows) -> Batch:
+        """Rows as they are stored, each prepared as if it were alone, on the device, with their labels if any are read.
+
+        Raises what `rows` raises, and `DataError` where the model reads labels and the rows have none.
+        """
+        rows = self.about.encoding.prepare_each(self._of_its_shape(x))
+        refuse_unexplained(self.model, rows)
+        wanted = labels_wanted(self.model, Elbo())
+        refuse_unfit(rows.y, wanted)
+        y = torch.empty(0) if rows.y is None else rows.y.to(self.device)
+        return Batch(rows.x.to(self.device), {name: as_vectors(y, how.classes) for name, how in wanted.items()})
+
+    def scores(self, x: Rows, samples: int = 100, *, seed: int = 0) -> Scores:
+        """log p(x) and ELBO of each row as if it were alone: they do not depend on the rows it comes with."""
+        return scores(self.model, self.alone(x), samples, seed, self.about.encoding.encode)
+
+    def score_samples(self, x: Rows, samples: int = 100, *, seed: int = 0) -> Tensor:
+        """The importance-sampled log p(x) of each row, `(n,)`, float64, in nats: higher is more normal.
+
+        It is a function of the row: neither the other rows nor their order matter. See `vaekit.uses.score`.
+        """
+        return self.scores(x, samples, seed=seed).log_evidence
+
     def evaluate(self, x: Rows, samples: int = 100, *, seed: int = 0) -> Evaluation:
         """How well the model explains rows it was not trained on, in nats per example."""
         with seeded(seed, self.device):
-            return evaluate(self.model, self._resident(x), samples)
+            return evaluate(self.model, self._resident(x), samples, self.about.density)
+
+    def refit_prior(
+        self,
+        x: Rows,
+        kind: str | PriorFit = "normal",
+        *,
+        latent: str | None = None,
+        draws: int = 1,
+        seed: int = 0,
+    ) -> FittedVAE:
+        """The model with a prior fitted to the codes of rows, such as those it was trained on; itself it is left alone.
+
+        Samples get better where the prior it was trained with has holes, and an autoencoder gets a prior at all.
+
+        Args:
+            x: rows, as they are stored.
+            kind: "normal" (full covariance), "mixture" (of such) or "flow"; or a `PriorFit` with settings of its own.
+            latent: whose prior; that of the first latent if none is named.
+            draws: codes from the posterior of each row.
+            seed: of the codes and of the fit.
+
+        Raises `UsageError` and `DataError` as `vaekit.uses.refit.refit_prior` does.
+        """
+        name, how = self._latent(latent), PRIOR_FITS[kind]() if isinstance(kind, str) else kind
+        if draws < 1:
+            raise UsageError(f"{draws} draws: ask for at least 1")
+        with seeded(seed, self.device):
+            rows = self.batch(x)
+            codes = aggregated_codes(self.model, rows.x, name, draws, rows.given)
+        return FittedVAE(refit_prior(self.model, name, codes, how, seed), self.about)
 
     def save(self, directory: str | Path, *, force: bool = False) -> Path:
         """Write the model to a directory, whole or not at all; `force` replaces one that is there."""

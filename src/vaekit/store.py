@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,8 @@ from vaekit.common.files import directory_written_atomically, refuse_existing
 from vaekit.core import VAE, Density
 from vaekit.data import Encoding
 from vaekit.recipes import Blueprint
-from vaekit.train import Epoch, device_named
+from vaekit.train import Epoch, Trained, device_named
+from vaekit.train.checkpoint import Checkpoints
 
 FORMAT = "vaekit-model"
 VERSION = 1
@@ -50,7 +52,7 @@ def save(
     with directory_written_atomically(directory) as partial:
         weights = {name: _own_copy(value) for name, value in model.state_dict().items()}
         _save_weights(weights, partial / WEIGHTS)
-        _write(partial / CONFIG, _dumped(_config(model, about)))
+        _write(partial / CONFIG, _dumped(config_of(model, about)))
         _write(partial / METRICS, _dumped(metrics or {"train": dict(about.training)}))
         _write(partial / HISTORY, "".join(json.dumps(epoch.as_record()) + "\n" for epoch in about.history))
         _write(partial / CARD, model_card(model, about, metrics or {}))
@@ -77,7 +79,8 @@ def _dumped(record: Mapping[str, Any]) -> str:
     return json.dumps(record, indent=2) + "\n"
 
 
-def _config(model: VAE, about: About) -> dict[str, Any]:
+def config_of(model: VAE, about: About) -> dict[str, Any]:
+    """What a file holds of a model besides its weights and its history."""
     blueprint = model.blueprint
     return {
         "format": FORMAT,
@@ -101,11 +104,41 @@ def load(directory: Path, model: VAE | None = None, device: str = "auto") -> tup
     config = _read_config(directory / CONFIG)
     try:
         built = _architecture(config, model, directory)
-        about = _about(config, directory)
+        about = _about(config, read_history(directory / HISTORY))
     except (*DAMAGE, UsageError) as error:
         raise ModelFileError(f"{directory / CONFIG} is damaged ({error!r}): save the model again") from error
     _load_weights(built, directory / WEIGHTS)
     return built.to(device_named(device)).eval(), about
+
+
+def load_checkpoint(directory: Path, model: VAE | None = None, device: str = "auto") -> tuple[VAE, About]:
+    """The model of a run that is under way or broke off, from the newest of its checkpoints.
+
+    Its weights are the best so far where rows are held out, else the latest.
+
+    Raises `ModelFileError` where there is no checkpoint that is whole.
+    """
+    newest = Checkpoints(directory).newest()
+    if newest is None:
+        raise ModelFileError(f"{directory} holds no checkpoint: the run broke off before its first")
+    try:
+        config, run = newest.state["label"], newest.state["run"]
+        history = tuple(Epoch.from_record(record) for record in run["history"])
+        built = _architecture(config, model, newest.path)
+        built.load_state_dict(_evaluated(run))
+        about = _about(config, history)
+    except (*DAMAGE, RuntimeError) as error:
+        raise ModelFileError(f"{newest.path} does not fit this vaekit ({error!r}): go on with the run") from error
+    results = Trained(built, history, run["best"]["epoch"] or len(history)).results
+    about = replace(about, training={**about.training, **results})
+    return built.to(device_named(device)).eval(), about
+
+
+def _evaluated(run: Mapping[str, Any]) -> dict[str, Tensor]:
+    """The weights that would be kept, did the run end here."""
+    updates = run["updates"]
+    latest: dict[str, Tensor] = (updates["average"] or updates)["model"]
+    return run["best"]["weights"] or latest
 
 
 def _read_config(path: Path) -> dict[str, Any]:
@@ -140,14 +173,14 @@ def _architecture(config: Mapping[str, Any], model: VAE | None, directory: Path)
         raise ModelFileError(f"{directory / CONFIG} does not fit this vaekit: {error}") from error
 
 
-def _about(config: Mapping[str, Any], directory: Path) -> About:
+def _about(config: Mapping[str, Any], history: tuple[Epoch, ...]) -> About:
     return About(
         tuple(config["event_shape"]),
         Encoding.from_config(config["encoding"]),
         Density(**config["density"]),
         config["data"],
         config["training"],
-        read_history(directory / HISTORY),
+        history,
     )
 
 

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
 import subprocess
 import sys
-import time
 import tomllib
 from pathlib import Path
 
@@ -205,22 +202,6 @@ def test_divergence_keeps_the_last_good_weights(rows: Path, tmp_path: Path, caps
     assert "epoch" in line
     assert "step" in line
     assert not (out / "metrics.json").exists()
-
-
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_signal_keeps_a_checkpoint_that_can_be_used(number: int, code: int, rows: Path, tmp_path: Path) -> None:
-    out = tmp_path / "out"
-    command = [sys.executable, "-m", "vaekit", "fit", str(rows), "--out", str(out), "--epochs", "100000"]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    process = subprocess.Popen([*command, "--validation", "0"], stderr=subprocess.PIPE, env=environment)
-    deadline = time.monotonic() + 60
-    while not (out / "checkpoint" / "model.safetensors").exists() and time.monotonic() < deadline:
-        time.sleep(0.1)
-    process.send_signal(number)
-    process.communicate(timeout=30)
-    assert process.returncode == code
-    assert not (out / "metrics.json").exists()
-    assert FittedVAE.load(out / "checkpoint").sample(2).shape == (2, 1, 6, 6)
 
 
 def test_help_loads_nothing_heavy_and_is_quick() -> None:

@@ -138,6 +138,22 @@ def test_neighbours_are_those_of_the_definition(monkeypatch: pytest.MonkeyPatch)
     torch.testing.assert_close(nearest(a, b), across.amin(1).square())
 
 
+@pytest.mark.parametrize("spread", [1.0, 1e-2])
+def test_neighbours_are_exact_near_and_far(spread: float) -> None:
+    """Clusters whose width float32 does, or does not, tell from the distance between them."""
+    with seeded(3):
+        centres = 10 * torch.randn(20, 30).double()
+        a, b = (centres.repeat(15, 1) + spread * torch.randn(300, 30).double() for _ in range(2))
+    found = neighbourhood(a, b, k=3)
+    within = lambda one, other: (one.unsqueeze(1) - other).square().sum(-1)  # noqa: E731
+    reach_a, reach_b = (within(one, one).sort(1).values[:, 3] for one in (a, b))
+    across = within(a, b)
+    assert found.precision == float((across <= reach_b).any(1).double().mean())
+    assert found.recall == float((across <= reach_a.unsqueeze(1)).any(0).double().mean())
+    assert found.density == pytest.approx(float((across <= reach_b).sum(1).double().mean()) / 3)
+    assert found.coverage == float((across.amin(0) <= reach_b).double().mean())
+
+
 def test_copies_are_found() -> None:
     training, held_out = torch.randn(500, 5), torch.randn(400, 5)
     found = memorisation(training[:200] + 0.01 * torch.randn(200, 5), training, held_out)

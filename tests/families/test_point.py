@@ -35,4 +35,4 @@ def test_a_model_with_points_says_that_its_numbers_are_no_likelihood() -> None:
     x = torch.tensor([[0.0, 1.0, 1.0]])
     assert density_of(build("vae", (3,), latent=2).model, x).is_likelihood
     of_points = density_of(build("ae", (3,), latent=2).model, x)
-    assert str(of_points).endswith("of binary values and of their code, in nats per example; not a likelihood")
+    assert str(of_points).endswith("of binary values given their code, in nats per example; not a likelihood")

@@ -9,13 +9,12 @@ import torch
 from torch import Tensor, nn
 
 from vaekit.common.errors import UsageError
-from vaekit.nets import ConvDown, Convolutional, ConvUp, Residual, ResidualBlock, ResidualDown, ResidualUp
+from vaekit.nets import Convolutional, Down, Levels, Residual, ResidualBlock, Up, conv_levels, residual_levels
 
 from .waking import awake
 
 BUILDERS = [Convolutional(channels=(4, 8)), Residual(channels=(4, 8), blocks=1)]
-DOWN = [ConvDown, ResidualDown]
-UP = [ConvUp, ResidualUp]
+LEVELS = [conv_levels, residual_levels]
 every_builder = pytest.mark.parametrize("builder", BUILDERS, ids=["conv", "resnet"])
 
 
@@ -110,20 +109,20 @@ def test_up_mirrors_down() -> None:
     assert widths == [[6, 7, 10], [7, 6, 8 * 7 * 7]]
 
 
-@pytest.mark.parametrize("make", DOWN)
-def test_down_refuses_inputs_without_an_image(make: Callable[..., nn.Module]) -> None:
+@pytest.mark.parametrize("levels", LEVELS)
+def test_down_refuses_inputs_without_an_image(levels: Callable[..., Levels]) -> None:
     with pytest.raises(UsageError, match=r"\(784,\), \(10,\)") as refusal:
-        make([(784,), (10,)], (20,))
+        Down([(784,), (10,)], (20,), levels())
     assert "\n" not in str(refusal.value)
 
 
-@pytest.mark.parametrize("make", UP)
-def test_up_refuses_an_output_that_is_no_image(make: Callable[..., nn.Module]) -> None:
+@pytest.mark.parametrize("levels", LEVELS)
+def test_up_refuses_an_output_that_is_no_image(levels: Callable[..., Levels]) -> None:
     with pytest.raises(UsageError, match=r"output shapes \(784,\)"):
-        make([(20,)], (784,))
+        Up([(20,)], (784,), levels())
 
 
-@pytest.mark.parametrize("make", DOWN)
+@pytest.mark.parametrize("levels", LEVELS)
 @pytest.mark.parametrize(
     ("in_shapes", "out_shape", "channels", "said"),
     [
@@ -135,23 +134,22 @@ def test_up_refuses_an_output_that_is_no_image(make: Callable[..., nn.Module]) -
     ],
 )
 def test_refuses_what_makes_no_net(
-    make: Callable[..., nn.Module], in_shapes: list, out_shape: tuple, channels: tuple, said: str
+    levels: Callable[..., Levels], in_shapes: list, out_shape: tuple, channels: tuple, said: str
 ) -> None:
     with pytest.raises(UsageError, match=said) as refusal:
-        make(in_shapes, out_shape, channels)
+        Down(in_shapes, out_shape, levels(channels))
     assert "\n" not in str(refusal.value)
 
 
-@pytest.mark.parametrize("make", UP)
-def test_up_refuses_a_width_of_zero(make: Callable[..., nn.Module]) -> None:
+@pytest.mark.parametrize("levels", LEVELS)
+def test_up_refuses_a_width_of_zero(levels: Callable[..., Levels]) -> None:
     with pytest.raises(UsageError, match=r"channels = \(8, 0\)"):
-        make([(20,)], (1, 28, 28), (8, 0), normalisation=nn.BatchNorm2d)
+        Up([(20,)], (1, 28, 28), levels((8, 0), normalisation=nn.BatchNorm2d))
 
 
-@pytest.mark.parametrize("make", [ResidualDown, ResidualUp])
-def test_residual_nets_need_a_block(make: Callable[..., nn.Module]) -> None:
+def test_residual_nets_need_a_block() -> None:
     with pytest.raises(UsageError, match="blocks = 0"):
-        make([(1, 8, 8)], (1, 8, 8), blocks=0)
+        residual_levels(blocks=0)
 
 
 def branches(net: nn.Module) -> list[ResidualBlock]:
@@ -186,7 +184,7 @@ class Silent(nn.Module):
 
 
 def test_residual_nets_start_as_the_nets_without_blocks() -> None:
-    net = ResidualUp([(5,)], (1, 14, 14), (4, 8), blocks=3)
+    net = Up([(5,)], (1, 14, 14), residual_levels((4, 8), blocks=3))
     z = torch.randn(3, 5)
     before = net(z)
     assert len(branches(net)) == 6
@@ -196,7 +194,7 @@ def test_residual_nets_start_as_the_nets_without_blocks() -> None:
 
 
 def test_a_residual_branch_wakes_from_its_last_convolution() -> None:
-    net = ResidualDown([(1, 12, 12)], (6,), (4, 8), blocks=1).double()
+    net = Down([(1, 12, 12)], (6,), residual_levels((4, 8), blocks=1)).double()
     x = torch.randn(5, 1, 12, 12).double()
     optimiser = torch.optim.SGD(net.parameters(), 0.1)
     for awake_already in (False, True):

@@ -24,7 +24,7 @@ from vaekit.core import (
     Parametric,
     PrecisionWeighted,
 )
-from vaekit.families import Known, Normal
+from vaekit.families import Concrete, Known, Normal, SoftBits
 from vaekit.objectives import (
     Ciwae,
     CodeNorm,
@@ -35,6 +35,7 @@ from vaekit.objectives import (
     Gradient,
     Iwae,
     LeaveOneOut,
+    Linear,
     Miwae,
     Objective,
     Pathwise,
@@ -45,7 +46,7 @@ from vaekit.objectives import (
     StickTheLanding,
     Weighted,
 )
-from vaekit.priors import standard_normal
+from vaekit.priors import soft_bits, standard_normal
 from vaekit.recipes import build
 
 X = torch.tensor([[0.5, -1.0, 2.0]]).double()
@@ -322,6 +323,80 @@ def test_the_decoder_runs_once_for_all_draws(gradient: Gradient, with_penalty: b
     objective: Objective = Iwae(5, gradient) + CodeNorm(latent="z1") if with_penalty else Iwae(5, gradient)
     objective(model, Batch(X.expand(4, 3)), Step.first()).value.sum().backward()
     assert len(runs) == 1
+
+
+@pytest.mark.parametrize("make", [one_latent, two_latents, shared_features])
+@pytest.mark.parametrize("gradient", [Pathwise(), StickTheLanding(), DoublyReparameterised()])
+def test_an_encoder_that_reads_x_alone_runs_once(make: Callable[[], VAE], gradient: Gradient) -> None:
+    """Only a posterior that reads another draw is asked again, for the path through that draw."""
+    model, runs = made(make), []
+    first = next(latent for _, latent in model.latents()).posterior
+    first.register_forward_hook(lambda *_: runs.append(1))
+    Iwae(5, gradient)(model, Batch(X.expand(4, 3)), Step.first()).value.sum().backward()
+    assert len(runs) == 1
+
+
+@pytest.mark.parametrize("gradient", [Pathwise(), StickTheLanding(), DoublyReparameterised()])
+def test_what_an_encoder_learns_by_being_run_it_learns_once(gradient: Gradient) -> None:
+    """A temperature that counts steps, the running mean of a batch normalisation, and the mask of a dropout."""
+    net = nn.Sequential(nn.Dropout(0.5), nn.BatchNorm1d(3, momentum=1.0), nn.Linear(3, 2)).double()
+    family = Concrete(SoftBits(), Linear(1.0, 0.5, 10))
+    decoder = Parametric(nn.Linear(2, 3).double(), Normal(Known(0.8)), "z")
+    model = VAE(decoder, z=Latent(soft_bits(2).double(), Parametric(net, family, "x"))).double().train()
+    x = torch.randn(6, 3).double()
+    with seeded(2):
+        plain = Weighted(PowerMean(3))(model, Batch(x), Step.first()).value
+    with seeded(2):
+        again = Weighted(PowerMean(3), gradient)(copy_of_start(model, family), Batch(x), Step.first()).value
+    torch.testing.assert_close(again, plain)
+    assert float(family.temperature.steps) == 1
+    assert float(net[1].num_batches_tracked) == 2  # type: ignore[arg-type]
+
+
+def copy_of_start(model: VAE, family: Concrete) -> VAE:
+    """The same model, its temperature as it was before it was first run."""
+    family.temperature.steps.zero_()
+    return model
+
+
+@pytest.mark.parametrize("gradient", [StickTheLanding(), DoublyReparameterised()])
+def test_a_posterior_that_would_not_be_the_same_again_is_refused(gradient: Gradient) -> None:
+    model = made(two_latents).train()
+    lower = model.parts["z1"].posterior.params  # type: ignore[union-attr]
+    lower.net = WithDropout(lower.net)
+    with pytest.raises(UsageError, match="posterior of 'z1' again, as it reads another draw, and a Dropout"):
+        Iwae(4, gradient)(model, Batch(X), Step.first())
+    Iwae(4)(model, Batch(X), Step.first())
+    Iwae(4, gradient)(model.eval(), Batch(X), Step.first())
+
+
+class WithDropout(nn.Module):
+    def __init__(self, net: nn.Module) -> None:
+        super().__init__()
+        self.net, self.dropout = net, nn.Dropout(0.5)
+
+    def forward(self, *inputs: Tensor) -> Tensor:
+        dropped: Tensor = self.dropout(self.net(*inputs))
+        return dropped
+
+
+def test_running_means_of_a_posterior_that_is_asked_again_move_once() -> None:
+    model = made(two_latents).train()
+    lower = model.parts["z1"].posterior.params  # type: ignore[union-attr]
+    norm = nn.BatchNorm1d(4).double()
+    lower.net = Normalised(lower.net, norm)
+    Iwae(4, DoublyReparameterised())(model, Batch(torch.randn(6, 3).double()), Step.first()).value.sum().backward()
+    assert float(norm.num_batches_tracked) == 1  # type: ignore[arg-type]
+
+
+class Normalised(nn.Module):
+    def __init__(self, net: nn.Module, norm: nn.Module) -> None:
+        super().__init__()
+        self.net, self.norm = net, norm
+
+    def forward(self, *inputs: Tensor) -> Tensor:
+        normalised: Tensor = self.norm(self.net(*inputs))
+        return normalised
 
 
 def test_a_penalty_beside_a_doubly_reparameterised_bound_keeps_its_own_gradient() -> None:

@@ -307,8 +307,11 @@ def test_a_point_posterior_makes_an_autoencoder() -> None:
     log_lik = model.likelihood({"z": code.unsqueeze(0)}).log_prob(x)[0]
     terms = Elbo(beta=0.0)(model, Batch(x), STEP)
     torch.testing.assert_close(terms.value, log_lik)
-    prior = Normal(torch.zeros(()).double(), 1.0).log_prob(code).sum(-1)
-    torch.testing.assert_close(terms.elbo, log_lik + prior)
+    assert not terms.kl
+    with pytest.raises(UsageError, match="no ELBO: the posterior of 'z' is a point"):
+        _ = terms.elbo
+    for objective in (Elbo(), Elbo(beta=4.0), Elbo(beta=0.0)):
+        assert not objective.bounds(model)
     with_norm = (Elbo(beta=0.0) + CodeNorm(3.0))(model, Batch(x), STEP)
     torch.testing.assert_close(with_norm.value, log_lik - 1.5 * code.square().sum(-1))
 

@@ -261,3 +261,18 @@ def test_a_run_hands_over_its_rows_and_the_codes_are_saved(ema: float | None, tm
 def test_what_cannot_be_is_refused(make: type[Choice], error: type[Exception], words: str) -> None:
     with pytest.raises(error, match=words):
         make()
+
+
+@pytest.mark.parametrize("fused", [True, False])
+def test_in_evaluation_codes_are_those_of_the_weights_whatever_moved_them(fused: bool) -> None:
+    """Fused optimisers move weights without a trace in their versions."""
+    encoder = Parametric(nn.Linear(6, 4), Normal(), given="x")
+    prior, rows = ExemplarPrior(encoder, 2), torch.rand(20, 6)
+    prior.meet(rows)
+    prior.eval()({})
+    prior.train()
+    optimizer = torch.optim.Adam(encoder.parameters(), lr=0.1, fused=fused)
+    encoder({"x": rows.unsqueeze(0)}).mean.sum().backward()
+    optimizer.step()
+    means = prior.eval()({}).means
+    torch.testing.assert_close(means, encoder({"x": rows.unsqueeze(0)}).mean.squeeze(0).detach())

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 
 import vaekit
 from vaekit.common.errors import UsageError
+from vaekit.core import Latent
 from vaekit.flows import Flow
 from vaekit.priors import Ard, ExemplarPrior, LearnedMixture, VampPrior
 from vaekit.recipes import build
@@ -76,3 +79,50 @@ def test_an_average_of_the_weights_can_be_kept(name: str) -> None:
     kept = fitted.model.parts["z"]
     assert kept.prior._elsewhere[0] is kept.posterior
     assert fitted.evaluate(torch.rand(5, 6), samples=5).evidence.log_evidence.isfinite().all()
+
+
+HIERARCHIES = {"hvae": "z2", "ladder_vae": "z3"}
+
+
+@pytest.mark.parametrize(("name", "top"), HIERARCHIES.items())
+def test_the_top_of_a_hierarchy_can_have_a_vampprior(name: str, top: str) -> None:
+    """Its density is the mean of the posteriors of the pseudo-inputs, through the features that lie between."""
+    model, _ = build(name, EVENT, latent=8, pseudo_inputs=5)
+    latent = model.parts[top]
+    assert isinstance(latent, Latent)
+    assert isinstance(latent.prior, VampPrior)
+    z = torch.randn(3, 4, *latent.prior({}).event_shape)
+    posterior = model.posterior(latent.prior.pseudo_inputs)[top].distribution
+    of_each = torch.stack([posterior.log_prob(one) for one in z.flatten(0, 1)]).reshape(3, 4, 5)
+    torch.testing.assert_close(latent.prior({}).log_prob(z), of_each.logsumexp(-1) - torch.tensor(5.0).log())
+
+
+@pytest.mark.parametrize(("name", "top"), HIERARCHIES.items())
+def test_pseudo_inputs_are_all_that_a_hierarchy_learns_more_for_it(name: str, top: str) -> None:
+    plain, mixed = (build(name, EVENT, latent=8, pseudo_inputs=number).model for number in (0, 5))
+    more = {key for key, _ in mixed.named_parameters()} - {key for key, _ in plain.named_parameters()}
+    assert more - {key for key in more if f"parts.{top}.posterior" in key} == {f"parts.{top}.prior.raw"}
+    assert sum(w.numel() for w in mixed.parameters()) - sum(w.numel() for w in plain.parameters()) == 5 * 16
+
+
+@pytest.mark.parametrize(("name", "top"), HIERARCHIES.items())
+def test_a_hierarchy_with_a_vampprior_learns_and_is_saved(name: str, top: str, tmp_path: Path) -> None:
+    quarters = torch.eye(4).reshape(4, 1, 2, 2).repeat(32, 1, 1, 1)
+    x = quarters.repeat_interleave(4, 2).repeat_interleave(4, 3)  # one of four is bright: log 4 nats are the truth
+    model, objective = build(name, (1, 8, 8), latent=8, pseudo_inputs=4, hidden=(32,))
+    start = model.parts[top].prior.pseudo_inputs.detach().clone()
+    fitted = vaekit.fit(
+        model, objective, x, max_epochs=25, batch_size=32, learning_rate=3e-3, validation=0, verbose=False
+    )
+    assert fitted.evaluate(x, samples=20).evidence.mean > -25  # bits alone cost 36
+    assert float((model.parts[top].prior.pseudo_inputs - start).detach().abs().max()) > 0.3
+    loaded = vaekit.load_model(fitted.save(tmp_path / "model"), device="cpu")
+    assert torch.equal(loaded.sample(3, seed=1), fitted.sample(3, seed=1))
+
+
+@pytest.mark.parametrize("name", HIERARCHIES)
+def test_a_hierarchys_vampprior_is_refused_beside_another_prior(name: str) -> None:
+    with pytest.raises(UsageError, match="prior of its own"):
+        build(name, EVENT, latent=8, pseudo_inputs=5, prior="laplace")
+    with pytest.raises(UsageError, match="-1 pseudo-inputs: it needs at least 1"):
+        build(name, EVENT, latent=8, pseudo_inputs=-1)

@@ -17,7 +17,7 @@ from torch import nn
 import vaekit
 from vaekit.core import VAE, Latent, Parametric
 from vaekit.data import Dataset
-from vaekit.evaluate import Activity, Evidence
+from vaekit.evaluate import Activity
 from vaekit.families import Bernoulli, Normal
 from vaekit.model import FittedVAE
 from vaekit.priors import standard_normal
@@ -97,7 +97,7 @@ def test_each_row_of_a_traversal_moves_one_coordinate() -> None:
     shares = activity.variance / activity.variance.sum()
     assert [f"z[{d}]" in Page(page).text for d in order] == [True] * len(order)
     assert f"{100 * float(shares[order[0]]):.0f} %" in Page(page).text
-    typical = greys().evaluation.evidence.log_evidence.argsort()[len(greys().test) // 2]
+    typical = greys().evaluation.row_scores.argsort()[len(greys().test) // 2]
     code = greys().fitted.encode(greys().test.take([int(typical)]))[0]
     code[order[0]] = 3.0
     expected = as_bytes(greys().fitted.decode(code[None])[0]).astype(int)
@@ -117,7 +117,7 @@ def test_only_active_coordinates_are_traversed_unless_none_is() -> None:
 
 def test_the_worst_rows_are_the_worst() -> None:
     scores = greys().evaluation.evidence.log_evidence
-    chosen = worst_rows(greys().evaluation.evidence, 12)
+    chosen = worst_rows(greys().evaluation.row_scores, 12)
     others = [row for row in range(len(scores)) if row not in chosen.tolist()]
     assert scores[chosen].max() <= scores[others].min()
     assert (scores[chosen].diff() >= 0).all()
@@ -125,12 +125,12 @@ def test_the_worst_rows_are_the_worst() -> None:
 
 def test_a_row_without_a_score_is_the_worst_of_all() -> None:
     scores = torch.tensor([-5.0, float("nan"), -7.0, -6.0])
-    assert worst_rows(Evidence(scores, scores, scores, 1), 2).tolist() == [1, 2]
+    assert worst_rows(scores, 2).tolist() == [1, 2]
 
 
 def test_the_worst_rows_are_shown_with_their_scores() -> None:
     page = section(greys().page(), "worst")
-    chosen = worst_rows(greys().evaluation.evidence, 12)
+    chosen = worst_rows(greys().evaluation.row_scores, 12)
     again = greys().fitted.reconstruct(greys().test.take(chosen))
     for place, (row, plate) in enumerate(zip(chosen.tolist(), pictures(page), strict=True)):
         assert np.array_equal(plate[:8, :, 0], greys().test.x[row, 0].numpy())

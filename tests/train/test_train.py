@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from train.toys import FirstValue, Follow, Pull, centre_model, rows, weights_of
 from vaekit.common.errors import TrainingDiverged, UsageError
@@ -16,6 +16,8 @@ from vaekit.core import VAE
 from vaekit.objectives import Constant, Cosine, Elbo, Linear
 from vaekit.recipes import build
 from vaekit.train import OPTIMIZERS, Settings, mean_terms, train
+from vaekit.train.players import Limits, Player
+from vaekit.train.source import order_seed
 
 W = torch.tensor([3.0, -4.0])
 """Of length 5."""
@@ -67,8 +69,7 @@ def test_every_row_is_seen_once_an_epoch_and_the_last_batch_is_short() -> None:
 
 def test_rows_are_shuffled_anew_each_epoch_and_none_is_lost() -> None:
     x = torch.arange(10.0).unsqueeze(1)
-    with seeded(1):
-        epochs = [torch.cat([batch.x for batch in rows(x).shuffled()]).flatten() for _ in range(2)]
+    epochs = [torch.cat([batch.x for batch in rows(x).shuffled(seed)]).flatten() for seed in range(2)]
     assert not torch.equal(epochs[0], epochs[1])
     for epoch in epochs:
         assert torch.equal(epoch.sort().values, x.flatten())
@@ -245,9 +246,7 @@ def test_the_model_comes_back_in_evaluation_mode() -> None:
 @pytest.mark.parametrize("batch", [1, 3])
 def test_a_loss_that_is_not_a_number_stops_with_its_step_and_term(batch: int) -> None:
     x = torch.zeros(12, 2)
-    with seeded(0):
-        order = torch.randperm(12)
-    x[order[4 * (batch - 1)]] = torch.nan
+    x[rows(x).order(order_seed(0, epoch=1))[4 * (batch - 1)]] = torch.nan
     model = centre_model()
     follow = Follow(model)
     with pytest.raises(TrainingDiverged) as caught:
@@ -305,3 +304,38 @@ def test_a_setting_out_of_range_is_named(wrong: dict[str, Any]) -> None:
 def test_an_unknown_optimiser_is_answered_with_the_nearest() -> None:
     with pytest.raises(UsageError, match="did you mean 'adam'"):
         train(centre_model(), Elbo(), rows(torch.zeros(4, 2)), settings=settings(optimizer="adm"))
+
+
+def test_a_pass_from_a_batch_on_is_the_tail_of_the_whole_pass() -> None:
+    source = rows(torch.arange(10.0).unsqueeze(1))
+    whole = [batch.x for batch in source.shuffled(7)]
+    tail = [batch.x for batch in source.shuffled(7, start=1)]
+    assert len(tail) == len(whole) - 1
+    assert all(torch.equal(a, b) for a, b in zip(whole[1:], tail, strict=True))
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_an_update_with_too_long_a_gradient_leaves_weights_and_optimiser_as_they_were(name: str) -> None:
+    weight = nn.Parameter(torch.ones(3))
+    player = Player([weight], Settings(optimizer=name).make_optimizer([weight], 0.1), goal=lambda terms: terms.value)
+    gentle, fierce = torch.full((3,), 0.1), torch.full((3,), torch.inf)
+    alone = nn.Parameter(torch.ones(3))
+    other = Player([alone], Settings(optimizer=name).make_optimizer([alone], 0.1), goal=lambda terms: terms.value)
+    for gradient in (fierce, gentle, 1e4 * gentle, gentle):
+        weight.grad = gradient.clone()
+        player.move(Limits(skip=1.0))
+    for _ in range(2):
+        alone.grad = gentle.clone()
+        other.move(Limits())
+    torch.testing.assert_close(weight.detach(), alone.detach())
+
+
+def test_nets_in_bfloat16_learn_the_same_model_within_their_precision() -> None:
+    results = []
+    for precision in ("float32", "bfloat16"):
+        model, objective = small_vae()
+        trained = train(model, objective, rows(DIGITS), rows(DIGITS), settings(precision=precision, max_epochs=3))
+        assert trained.history[-1].held_out is not None
+        results.append(trained.history[-1].held_out.elbo)
+    assert results[0] != results[1]
+    assert results[0] == pytest.approx(results[1], rel=0.02)

@@ -2,16 +2,21 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 from torch.distributions import MultivariateNormal
 
 import vaekit
+from vaekit.cli.app import app
+from vaekit.cli.launch import launch
 from vaekit.common.errors import DataError, UsageError
 from vaekit.core import VAE, Latent, Parametric
+from vaekit.data import Dataset, hold_out, load_data
 from vaekit.evaluate import log_evidence
 from vaekit.families import FullNormal, Known, Normal
+from vaekit.model import FittedVAE
 from vaekit.priors import FlowFit, LearnedPrior, MixtureFit, NormalFit, PriorFit, standard_normal
 from vaekit.priors.em import Gaussians
 from vaekit.priors.fits import full_normal_params
@@ -189,3 +194,64 @@ def test_what_cannot_be_refitted_is_refused(refit: type[VAE], error: type[Except
 def test_the_top_of_a_hierarchy_can_be_refitted() -> None:
     refitted = refit_prior(hierarchy(), "z2", torch.randn(50, 2), NormalFit())
     assert refitted.sample(3).draw().shape == (3, 4)
+
+
+@pytest.fixture(scope="module")
+def fitted() -> FittedVAE:
+    model, objective = build("vae", (6,), latent=2, hidden=(8,))
+    return vaekit.fit(model, objective, torch.rand(80, 6).round(), max_epochs=1, verbose=False)
+
+
+@pytest.mark.parametrize("kind", ["normal", NormalFit()])
+def test_a_fitted_model_is_refitted_to_its_codes(fitted: FittedVAE, kind: str | NormalFit) -> None:
+    """The mean and the covariance of the new prior are those of the codes that the same seed draws."""
+    rows = torch.rand(500, 6).round()
+    codes = fitted.encode_draws(rows, 2, seed=4).flatten(0, 1).double()
+    refitted = fitted.refit_prior(rows, kind, draws=2, seed=4)
+    prior = refitted.model.parts["z"].prior({})  # type: ignore[operator]
+    torch.testing.assert_close(prior.mean.flatten().double(), codes.mean(0), rtol=1e-4, atol=1e-5)
+    covariance = prior.covariance_matrix.reshape(2, 2).double()
+    torch.testing.assert_close(covariance, codes.T.cov(correction=0), rtol=1e-3, atol=1e-5)
+    assert refitted.about is fitted.about
+    assert fitted.model.parts["z"].prior is not refitted.model.parts["z"].prior  # type: ignore[union-attr]
+
+
+def test_a_refitted_fitted_model_is_saved_and_loaded(fitted: FittedVAE, tmp_path: Path) -> None:
+    refitted = fitted.refit_prior(torch.rand(200, 6).round(), "mixture", latent="z")
+    refitted.save(tmp_path / "model")
+    torch.testing.assert_close(FittedVAE.load(tmp_path / "model").sample(5, seed=1), refitted.sample(5, seed=1))
+
+
+def test_what_a_fitted_model_cannot_refit_is_refused(fitted: FittedVAE) -> None:
+    rows = torch.rand(50, 6).round()
+    for words, complaint in (
+        ({"kind": "flows"}, "unknown kind of fitted prior 'flows': did you mean 'flow'"),
+        ({"latent": "y"}, "unknown latent 'y'"),
+        ({"draws": 0}, "0 draws"),
+    ):
+        with pytest.raises(UsageError, match=complaint):
+            fitted.refit_prior(rows, **words)
+
+
+@pytest.mark.parametrize(("recipe", "measure"), [("hyperspherical_vae", "area"), ("bernoulli_vae", "counting")])
+def test_latents_that_are_no_real_vectors_are_refused(recipe: str, measure: str) -> None:
+    model, _ = build(recipe, (6,), latent=3)
+    with pytest.raises(UsageError, match=f"density over real vectors, and 'z' is measured by {measure}"):
+        refit_prior(model, "z", aggregated_codes(model, torch.rand(30, 6), "z"), NormalFit())
+
+
+def test_the_command_line_refits(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows, run, out = tmp_path / "rows.npz", tmp_path / "run", tmp_path / "better"
+    np.savez(rows, x=torch.rand(80, 6).round().numpy(), x_test=torch.rand(20, 6).round().numpy())
+    small = ["--epochs", "1", "--samples", "3", "--quiet", "--device", "cpu", "--model.latent", "2"]
+    assert launch(app, ["fit", str(rows), "--out", str(run), *small]) == 0
+    capsys.readouterr()
+    assert launch(app, ["refit", str(run), "--out", str(out), "--prior", "normal", "--device", "cpu"]) == 0
+    assert "the prior of z is now a normal fitted to 72 rows" in capsys.readouterr().out
+    again = FittedVAE.load(run / "model", device="cpu").refit_prior(Dataset(*learnt_from(rows)), "normal")
+    torch.testing.assert_close(FittedVAE.load(out, device="cpu").sample(5), again.sample(5))
+
+
+def learnt_from(rows: Path) -> tuple[Tensor]:
+    """The rows of the run that it did not hold out."""
+    return (hold_out(load_data(str(rows)).train, 0.1, 0)[0].x,)

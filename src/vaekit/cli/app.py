@@ -10,7 +10,7 @@ from cyclopts import App, Parameter
 
 from vaekit import __version__
 from vaekit.cli.launch import launch
-from vaekit.cli.options import Machine, Output, Place, Training
+from vaekit.cli.options import Bulk, Machine, Output, Place, Training
 
 app = App(
     name="vaekit",
@@ -21,7 +21,7 @@ app = App(
     default_parameter=Parameter(show_env_var=False, negative=""),
 )
 
-OUTPUT, MACHINE, TRAINING = Output(), Machine(), Training()
+OUTPUT, MACHINE, TRAINING, BULK = Output(), Machine(), Training(), Bulk()
 RunDir = Annotated[Path, Parameter(help="A run, or a model directory.")]
 Source = Annotated[str | None, Parameter(help="Data to use; what the run was trained on if none is given.")]
 
@@ -36,6 +36,7 @@ def fit(
     training: Training = TRAINING,
     machine: Machine = MACHINE,
     config: Path | None = None,
+    resume: Path | None = None,
     print_config: bool = False,
     output: Output = OUTPUT,
 ) -> None:
@@ -51,12 +52,14 @@ def fit(
         The recipe's own settings, e.g. --model.latent 32 --model.hidden 512,256: see `vaekit recipes NAME`.
     config
         A TOML file with any of these settings, such as the config.toml of an earlier run.
+    resume
+        A run to go on with where it broke off, with its own settings: vaekit fit --resume runs/first.
     print_config
         Print the settings as they are resolved, and stop.
     """
     from vaekit.cli.fitting import Request, fit_job, show_config
 
-    request = Request(source, place.out, recipe, model or {}, training, machine, place.force)
+    request = Request(source, place.out, recipe, model or {}, training, machine, place.force, resume is not None)
     if print_config:
         show_config(request)
     else:
@@ -138,21 +141,86 @@ def encode(
     place: Place,
     rows: int = 0,
     draws: int = 0,
+    bulk: Bulk = BULK,
     machine: Machine = MACHINE,
     output: Output = OUTPUT,
 ) -> None:
     """Write the latent codes of rows, with their labels where there are any.
+
+    Into a file (.npy, .npz, .csv), or into a folder part by part: for sources larger than memory, Parquet, .csv or
+    .npy among them. A job that was broken off goes on where it was when the same command is given again.
 
     Parameters
     ----------
     rows
         How many of the first rows; 0 for all.
     draws
-        Draws from each posterior; 0 for its mean.
+        Draws from each posterior; 0 for its mean. Into a file only.
     """
-    from vaekit.cli.jobs import encode_job
+    from vaekit.cli.scoring import codes_job
 
-    encode_job(directory, source, place, rows, draws, machine, output)
+    codes_job(directory, source, place, rows, draws, bulk, machine, output)
+
+
+@app.command
+def score(
+    directory: RunDir,
+    source: Source = None,
+    *,
+    place: Place,
+    by: Literal["log_evidence", "elbo"] = "log_evidence",
+    samples: int = 100,
+    rows: int = 0,
+    bulk: Bulk = BULK,
+    machine: Machine = MACHINE,
+    output: Output = OUTPUT,
+) -> None:
+    """Score rows, in nats: -log p(x), higher for odder rows. The score of a row does not depend on the others.
+
+    Into a file (.npy, .npz, .csv), or into a folder part by part: for sources larger than memory, Parquet, .csv or
+    .npy among them. A job that was broken off goes on where it was when the same command is given again.
+
+    Parameters
+    ----------
+    by
+        Of what the score is the negative: log_evidence or elbo.
+    samples
+        Importance samples for each row.
+    rows
+        How many of the first rows; 0 for all.
+    """
+    from vaekit.cli.scoring import score_job
+    from vaekit.scoring import Score
+
+    score_job(directory, source, place, Score(by, samples), rows, bulk, machine, output)
+
+
+@app.command
+def refit(
+    directory: RunDir,
+    source: Source = None,
+    *,
+    place: Place,
+    prior: Literal["normal", "mixture", "flow"] = "mixture",
+    latent: str | None = None,
+    draws: int = 1,
+    machine: Machine = MACHINE,
+    output: Output = OUTPUT,
+) -> None:
+    """Fit a prior to the codes of the training rows, and write a model directory with it: its samples get better.
+
+    Parameters
+    ----------
+    prior
+        normal (full covariance), mixture (of such) or flow.
+    latent
+        Whose prior; that of the first latent if none is named.
+    draws
+        Codes from the posterior of each row.
+    """
+    from vaekit.cli.refit import refit_job
+
+    refit_job(directory, source, place, prior, latent, draws, machine, output)
 
 
 @app.command

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from vaekit.cli.options import Output
-from vaekit.cli.speak import answer, table
+from vaekit.cli.speak import answer, in_columns, table
+from vaekit.core.process import aligned
 from vaekit.data import BUILTIN, Dataset, load_data
 from vaekit.recipes import RECIPES
+from vaekit.recipes.description import Description
+
+EXAMPLE = (1, 28, 28)
+"""The shape of the rows that a recipe is shown for."""
 
 
 def recipes_job(output: Output) -> None:
@@ -16,23 +21,35 @@ def recipes_job(output: Output) -> None:
 
 
 def recipe_job(name: str, output: Output) -> None:
-    """Show a recipe: its paper, its parts and its settings."""
-    entry = RECIPES[name]
-    model, objective = entry.build((1, 28, 28), {})
-    record = {
-        "name": name,
-        "summary": entry.summary,
-        "paper": f"{entry.paper}, {entry.year}",
-        "options": {key: list(value) if isinstance(value, tuple) else value for key, value in entry.options.items()},
-        "parts": str(model),
-        "objective": str(objective),
-    }
-    settings = "\n".join(f"  --model.{key} {'' if value is None else value}" for key, value in entry.options.items())
-    words = (
-        f"{name}: {entry.summary} ({record['paper']})\n\nsettings and their defaults\n{settings}\n\n"
-        f"objective\n  {objective}\n\nparts, for an image of 28 x 28\n{model}"
-    )
-    answer(output, record, words)
+    """Show a recipe: its paper, its process and its objective in formulas, its parts and its settings."""
+    described = Description.of(RECIPES[name], EXAMPLE)
+    answer(output, described.record(), "\n\n".join([described.title, *_sections(described)]))
+
+
+def _sections(described: Description) -> list[str]:
+    process, size = described.process, " x ".join(map(str, described.event_shape))
+    symbols = [(symbol.name, symbol.meaning, symbol.extent) for symbol in described.symbols]
+    parts = [(part.role, part.made_of, f"{part.weights:,}") for part in described.parts]
+    settings = [(f"--model.{key}", _shown(value)) for key, value in described.entry.options.items()]
+    return [
+        _section(described.generative_title, aligned(process.generative)),
+        _section("inference", aligned(process.inference)),
+        _section("objective, to be maximised", aligned(described.objective)),
+        _section(f"symbols, and their shapes for rows of {size}", in_columns(symbols)),
+        _section("parts, what they are made of, and their weights", in_columns(parts)),
+        _section("settings and their defaults", in_columns(settings)),
+    ]
+
+
+def _section(title: str, lines: list[str]) -> str:
+    return "\n".join([title, *(f"  {line}" for line in lines)])
+
+
+def _shown(value: object) -> str:
+    """A setting as it is written on the command line; nothing where it is left to others."""
+    if value is None:
+        return ""
+    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
 def data_job(output: Output) -> None:

@@ -3,26 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import tomli_w
 
-from vaekit.about import About, density_of_rows
-from vaekit.card import evidence_words
+from vaekit.card import bound_words, evidence_words
 from vaekit.cli.launch import Terminated
 from vaekit.cli.options import Machine, Output, Training
-from vaekit.cli.rundir import REPORT, RunDirectory
+from vaekit.cli.rundir import REPORT, RunDirectory, is_finished
 from vaekit.cli.speak import answer, remark
 from vaekit.common.errors import TrainingDiverged, UsageError
 from vaekit.core import VAE
-from vaekit.data import BINARIZE, Dataset, Encoding, Splits, load_data
+from vaekit.data import Dataset, Splits, Streamed, open_data
 from vaekit.evaluate import Evaluation
 from vaekit.fitting import fit, held_out_rows
 from vaekit.model import FittedVAE
 from vaekit.recipes import RECIPES, build
-from vaekit.report import report
+from vaekit.train.world import World, joining
 
 
 @dataclass(frozen=True)
@@ -36,6 +35,7 @@ class Request:
     training: Training
     machine: Machine
     force: bool
+    resume: bool = False
 
     def as_config(self) -> dict[str, Any]:
         """The settings as a config file has them: `vaekit fit --config` takes them back."""
@@ -52,31 +52,39 @@ def show_config(request: Request) -> None:
 
 
 def fit_job(request: Request, output: Output) -> None:
-    """Train, evaluate, write the run directory, and say where the report is."""
+    """Train, evaluate, write the run directory, and say where the report is; of several ranks only the first speaks."""
+    if request.resume and is_finished(request.out):
+        remark(output, f"{request.out} has finished: there is nothing to resume")
+        return
+    with joining() as world:
+        _fit_in(world, request, output if world.leads else replace(output, quiet=True, json=False))
+
+
+def _fit_in(world: World, request: Request, output: Output) -> None:
     if request.training.samples < 1:
         raise UsageError(f"samples is {request.training.samples}: an estimate of log p(x) needs at least 1")
-    data = load_data(request.source)
+    data = open_data(request.source, request.training.memory)
     model, objective = build(request.recipe, data.train.event_shape, seed=request.machine.seed, **request.model)
-    run = RunDirectory(request.out, request.as_config(), _about(request, data, model), force=request.force)
+    run = RunDirectory(request.out, request.as_config(), force=request.force, resume=request.resume)
     remark(output, f"{request.recipe} on {data.name}: {len(data.train):,} rows, {request.training.epochs} epochs")
     fitted = _train(request, data, model, objective, run, output)
+    if not world.leads:
+        return
     kind, rows = evaluation_rows(request, data)
     remark(
         output, f"evaluating on {len(rows):,} {kind.replace('_', '-')} rows, {request.training.samples} samples each"
     )
     evaluation = fitted.evaluate(rows, request.training.samples, seed=request.machine.seed)
+    from vaekit.report import report  # takes as long to load as some models take to train, and is not always reached
+
     metrics = metrics_of(fitted, evaluation, kind)
     run.finish(fitted, metrics, report(fitted, rows, evaluation, settings=request.as_config()))
     answer(output, metrics, words_of(metrics, kind, request.out))
 
 
-def _about(request: Request, data: Splits, model: VAE) -> About:
-    encoding = Encoding(BINARIZE[request.training.binarize]())
-    density = density_of_rows(model, encoding.prepare(data.train), encoding)
-    return About(tuple(data.train.event_shape), encoding, density, data.name)
-
-
-def _train(request: Request, data: Splits, model: VAE, objective: Any, run: RunDirectory, output: Output) -> FittedVAE:
+def _train(
+    request: Request, data: Splits | Streamed, model: VAE, objective: Any, run: RunDirectory, output: Output
+) -> FittedVAE:
     training, machine = request.training, request.machine
     try:
         return fit(
@@ -88,23 +96,36 @@ def _train(request: Request, data: Splits, model: VAE, objective: Any, run: RunD
             learning_rate=training.learning_rate,
             optimizer=training.optimizer,
             clip=training.clip,
+            skip=training.skip,
             ema=training.ema,
+            precision=training.precision,
             validation=training.validation,
             patience=training.patience,
             binarize=training.binarize,
             seed=machine.seed,
             device=machine.device,
+            memory=training.memory,
+            strategy=training.strategy,
+            compile=training.compile,
             verbose=not output.quiet,
             observers=[run],
+            checkpoints=run.keeping(training.checkpoint_minutes),
+            resume=request.resume,
         )
-    except (TrainingDiverged, KeyboardInterrupt, Terminated):
-        if run.checkpoint.exists():
-            remark(output, f"the weights of the last whole epoch are kept in {run.checkpoint}")
+    except TrainingDiverged:
+        if run.is_kept:
+            remark(output, f"the model as it last was when all was finite is kept: vaekit evaluate {request.out}")
+        raise
+    except (KeyboardInterrupt, Terminated):
+        if run.is_kept:
+            remark(output, f"where it was is kept: go on with vaekit fit --resume {request.out}")
         raise
 
 
-def evaluation_rows(request: Request, data: Splits) -> tuple[str, Dataset]:
+def evaluation_rows(request: Request, data: Splits | Streamed) -> tuple[str, Dataset]:
     """The rows to evaluate on and what they are: the test rows, else the held-out ones, else the training rows."""
+    if isinstance(data, Streamed):
+        return data.evaluated(request.training.validation, request.machine.seed)
     if data.test is not None:
         return "test", data.test
     held_out = held_out_rows(data.train, request.training.validation, request.machine.seed)
@@ -127,11 +148,11 @@ def metrics_of(fitted: FittedVAE, evaluation: Evaluation, kind: str) -> dict[str
 def words_of(metrics: Mapping[str, Any], kind: str, out: Path) -> str:
     """The result in words."""
     found, train, density = metrics[kind], metrics["train"], metrics["density"]
+    units = f"{found['active_units']} active units"
     return "\n".join(
         [
-            f"{kind.replace('_', '-')} ELBO {found['elbo']:.2f} nats per example "
-            f"(log-likelihood {found['log_likelihood']:.2f}, KL {found['kl']:.2f})",
-            f"{evidence_words(found, density['is_likelihood'])}; {found['active_units']} active units",
+            f"on {kind.replace('_', '-')} rows, in nats per example: {bound_words(found)}",
+            "; ".join(filter(None, (evidence_words(found, density["is_likelihood"]), units))),
             f"the numbers are: {density['words']}",
             f"trained in {train['seconds']:.1f} s, {train['examples_per_second']:,.0f} examples/s, {metrics['device']}",
             f"report: {out / REPORT}",

@@ -14,23 +14,31 @@ from vaekit.cli.speak import answer, table
 from vaekit.cli.writers import Arrays, refuse_place, write
 from vaekit.common.errors import UsageError
 from vaekit.common.files import refuse_existing, write_atomically
-from vaekit.data import Dataset, load_data
+from vaekit.data import Dataset, Splits, Streamed, load_data, open_data
+from vaekit.data.streams import MEMORY
 from vaekit.fitting import held_out_rows
 from vaekit.report import report
 
 
 def rows_for(directory: Path, source: str | None) -> Dataset:
     """The rows to use: the test rows of the source, or of the run's own data; else its held-out or only rows."""
-    config = run_config(directory)
-    name = source or config.get("source")
-    if name is None:
-        raise UsageError(f"{directory} does not say what it was trained on: name the data, as in {directory} mnist")
-    data = load_data(name)
+    config, name = run_config(directory), source_name(directory, source)
+    data: Splits | Streamed = load_data(name) if source else open_data(name, config.get("memory", MEMORY))
+    if isinstance(data, Streamed):
+        return data.evaluated(config["validation"], config["seed"])[1]
     if data.test is not None:
         return data.test
     if source is None and (held_out := held_out_rows(data.train, config["validation"], config["seed"])):
         return held_out
     return data.train
+
+
+def source_name(directory: Path, source: str | None) -> str:
+    """The source, or what the run was trained on where none is named."""
+    name: str | None = source or run_config(directory).get("source")
+    if name is None:
+        raise UsageError(f"{directory} does not say what it was trained on: name the data, as in {directory} mnist")
+    return name
 
 
 def first(rows: Dataset, count: int) -> Dataset:
@@ -40,7 +48,8 @@ def first(rows: Dataset, count: int) -> Dataset:
     return rows.head(count) if count else rows
 
 
-def _written(place: Place, arrays: Arrays, output: Output) -> None:
+def written(place: Place, arrays: Arrays, output: Output) -> None:
+    """Write arrays where they are wanted, and say so."""
     write(place, arrays)
     shapes = {name: list(value.shape) for name, value in arrays.items()}
     words = ", ".join(f"{name} {' x '.join(map(str, shape))}" for name, shape in shapes.items())
@@ -53,7 +62,8 @@ def evaluate_job(directory: Path, source: str | None, samples: int, machine: Mac
     rows = rows_for(directory, source)
     record = fitted.evaluate(rows, samples, seed=machine.seed).as_record()
     record["density"] = str(fitted.about.density)
-    shown = [(name, f"{value:.4f}" if isinstance(value, float) else value) for name, value in record.items()]
+    known = [(name, value) for name, value in record.items() if value is not None]
+    shown = [(name, f"{value:.4f}" if isinstance(value, float) else value) for name, value in known]
     answer(output, record, table(("measure", "value"), shown))
 
 
@@ -61,7 +71,7 @@ def sample_job(directory: Path, place: Place, n: int, mean: bool, machine: Machi
     """Make new examples."""
     refuse_place(place)
     fitted = open_model(directory, machine.device)
-    _written(place, {"x": fitted.sample(n, mean=mean, seed=machine.seed)}, output)
+    written(place, {"x": fitted.sample(n, mean=mean, seed=machine.seed)}, output)
 
 
 def reconstruct_job(
@@ -71,7 +81,7 @@ def reconstruct_job(
     refuse_place(place)
     fitted = open_model(directory, machine.device)
     rows = first(rows_for(directory, source), count)
-    _written(place, {"x": fitted.reconstruct(rows, seed=machine.seed)}, output)
+    written(place, {"x": fitted.reconstruct(rows, seed=machine.seed)}, output)
 
 
 def encode_job(
@@ -88,7 +98,7 @@ def encode_job(
         else:
             codes[latent] = fitted.encode(rows, latent=latent, seed=machine.seed)
     labels = {} if rows.y is None else {"y": rows.y}
-    _written(place, codes | labels, output)
+    written(place, codes | labels, output)
 
 
 def interpolate_job(
@@ -111,7 +121,7 @@ def interpolate_job(
         raise UsageError(f"{pairs} pairs need {2 * pairs} rows, and there are {len(rows)}: ask for fewer")
     starts, ends = rows.head(pairs), rows.take(torch.arange(pairs, 2 * pairs))
     ways = fitted.interpolate(starts, ends, steps=steps, path=path, seed=machine.seed)
-    _written(place, {"x": ways}, output)
+    written(place, {"x": ways}, output)
 
 
 def report_job(

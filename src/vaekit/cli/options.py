@@ -36,17 +36,48 @@ class Training:
     optimizer: str = "adam"
     """adam, adamw, adamax, sgd or momentum."""
     clip: float | None = None
-    """Largest norm of the gradient."""
+    """Largest norm of the gradient; a longer one is scaled down to it."""
+    skip: float | None = None
+    """Largest norm of a gradient that is used at all; an update with a longer one is skipped."""
     ema: float | None = None
     """Decay of a moving average of the weights, which is then kept in their place."""
+    precision: str = "auto"
+    """What the nets compute in while they learn: float32, bfloat16, or auto, which on a GPU allows TF32."""
     validation: float = 0.1
     """Share of the rows held out for early stopping; 0 trains on all of them, to the last epoch."""
     patience: int = 10
     """Epochs without a better held-out ELBO before training stops."""
     binarize: str = "none"
     """none, dynamic (bits drawn afresh each time), static (drawn once) or threshold."""
+    memory: int = 1024
+    """MiB of rows held at once; a .npy, Parquet or Arrow file, or a folder, whose rows take more is streamed."""
+    strategy: str = "ddp"
+    """Under torchrun: ddp, each rank has all weights, or fsdp, each has a piece of every net's."""
+    compile: bool = False
+    """Compile the gradient as a whole first: takes up to a minute, and pays in long runs on a GPU."""
+    checkpoint_minutes: float = 10.0
+    """Minutes between checkpoints within an epoch; after an epoch there is one, where that takes little of the time."""
     samples: int = 100
     """Importance samples for log p(x) of the test rows."""
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Bulk:
+    """How rows are read from a table, and parts written to a folder."""
+
+    columns: str | None = None
+    """The columns that are x, in order: a,b,c. Needed where they cannot be told from the others."""
+    labels: str | None = None
+    """The column of labels, for a model that reads them."""
+    keep: str | None = None
+    """The columns to write beside what is added: id,name; all that the model does not read if left out, '' for none."""
+    format: str = "auto"
+    """Of the parts: parquet, csv or npy (what is added alone); auto is Parquet where pyarrow is installed, else CSV."""
+    part_rows: int = 65536
+    """Rows to a part."""
+    engine: str = "local"
+    """local, or ray: parts side by side on a Ray cluster."""
 
 
 @Parameter(name="*")

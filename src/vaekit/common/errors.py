@@ -25,6 +25,25 @@ class DataError(VaekitError):
     exit_code = 2
 
 
+class RowError(DataError):
+    """Data of which one row is wrong: the row's number and what is wrong with it, so that a part can be numbered anew.
+
+    >>> str(RowError(3, "x", "holds a NaN: drop it").moved(1000))
+    'row 1003 of x holds a NaN: drop it'
+    """
+
+    def __init__(self, row: int, of: str, fault: str) -> None:
+        super().__init__(f"row {row} of {of} {fault}")
+        self.row, self.of, self.fault = row, of, fault
+
+    def __reduce__(self) -> tuple[type[RowError], tuple[int, str, str]]:
+        return type(self), (self.row, self.of, self.fault)
+
+    def moved(self, by: int) -> RowError:
+        """The same fault where so many rows stand before the ones that were looked at."""
+        return RowError(self.row + by, self.of, self.fault)
+
+
 class ModelFileError(VaekitError):
     """A model directory that is truncated, foreign or newer than this vaekit."""
 
@@ -49,3 +68,12 @@ def unknown(what: str, name: str, known: Iterable[str]) -> UsageError:
     nearest = difflib.get_close_matches(name, names, n=1)
     guess = f"did you mean {nearest[0]!r}? " if nearest else ""
     return UsageError(f"unknown {what} {name!r}: {guess}(known: {', '.join(names)})")
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of what an error says, or its kind where it says nothing.
+
+    >>> first_line(ValueError("too long\\nand more")), first_line(ValueError())
+    ('too long', 'ValueError')
+    """
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)

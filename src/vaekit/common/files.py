@@ -8,8 +8,12 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
 
 from vaekit.common.errors import DataError, UsageError
+
+PARTIAL: Final = ".partial-"
+"""In the name of a file that is being written, between its own name and the number of the process."""
 
 
 def _sync(path: Path) -> None:
@@ -20,21 +24,35 @@ def _sync(path: Path) -> None:
         os.close(descriptor)
 
 
+def _sync_directory(path: Path) -> None:
+    """Make renames within a directory last; where directories cannot be opened, the system sees to it."""
+    if os.name == "posix":
+        _sync(path)
+
+
 def _cannot_write(path: Path, error: OSError) -> DataError:
     return DataError(f"cannot write {path}: {error.strerror or error}; free some space or choose another place")
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:
     """Write a file under a temporary name, then rename it: a reader sees the old file or the new one, whole."""
-    data = content.encode() if isinstance(content, str) else content
-    partial = path.with_name(f".{path.name}.partial-{os.getpid()}")
+    with file_written_atomically(path) as partial:
+        partial.write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+@contextmanager
+def file_written_atomically(path: Path) -> Iterator[Path]:
+    """Write a file under the name that is handed out; it takes the place of `path`, whole, when the block ends well."""
+    partial = path.with_name(f".{path.name}{PARTIAL}{os.getpid()}")
     try:
-        partial.write_bytes(data)
+        yield partial
         _sync(partial)
         partial.replace(path)
+        _sync_directory(path.parent)
     except OSError as error:
-        partial.unlink(missing_ok=True)
         raise _cannot_write(path, error) from error
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -50,7 +68,9 @@ def directory_written_atomically(path: Path) -> Iterator[Path]:
         partial.chmod(0o755)
         for file in partial.iterdir():
             _sync(file)
+        _sync_directory(partial)
         _swap(partial, path)
+        _sync_directory(path.parent)
     except OSError as error:
         raise _cannot_write(path, error) from error
     finally:

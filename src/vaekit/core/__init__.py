@@ -7,6 +7,8 @@ from vaekit.core.density import Density, bits_per_dimension
 from vaekit.core.family import Family, over_event
 from vaekit.core.latent import Draw, Latent, LatentTerm, Take, centre, draw
 from vaekit.core.merge import PrecisionWeighted
+from vaekit.core.notation import Formula, Formulated, Symbol, Worded, Written
+from vaekit.core.process import Process, aligned
 from vaekit.core.trace import Batch, Generation, Trace
 from vaekit.core.vae import VAE
 
@@ -24,13 +26,20 @@ __all__ = [
     "Explains",
     "Family",
     "Fixed",
+    "Formula",
+    "Formulated",
     "Generation",
     "Latent",
     "LatentTerm",
     "Parametric",
     "PrecisionWeighted",
+    "Process",
+    "Symbol",
     "Take",
     "Trace",
+    "Worded",
+    "Written",
+    "aligned",
     "bits_per_dimension",
     "centre",
     "draw",

@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import Protocol, runtime_checkable
 
+import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution, Independent
 from torch.distributions.constraints import Constraint
@@ -13,6 +14,7 @@ from torch.distributions.constraints import Constraint
 from vaekit.core.context import Context, apply_folded, read
 from vaekit.core.density import Density
 from vaekit.core.family import Family
+from vaekit.core.notation import Formula, fixed_law, subject, term
 
 
 class Conditional(nn.Module, ABC):
@@ -52,10 +54,18 @@ class Deterministic(nn.Module):
         super().__init__()
         self.net = net
         self.given = (given,) if isinstance(given, str) else tuple(given)
+        self.net_dtype: torch.dtype | None = None
 
     def forward(self, context: Context) -> Tensor:
         """The value, `(sample or 1, batch, *event)`."""
-        return apply_folded(self.net, read(context, self.given))
+        inputs = read(context, self.given)
+        if self.net_dtype is None:
+            return apply_folded(self.net, inputs)
+        with torch.autocast(inputs[0].device.type, self.net_dtype):
+            return apply_folded(self.net, inputs).to(inputs[0].dtype)
+
+    def formula(self, name: str) -> Formula:
+        return Formula(name, "=", term(self.net, ", ".join(self.given), otherwise="net"))
 
     def extra_repr(self) -> str:
         return f"given={', '.join(self.given)}"
@@ -82,6 +92,9 @@ class Parametric(Conditional):
         distribution: Distribution = self.family(self.params(context))
         return distribution
 
+    def formula(self, name: str) -> Formula:
+        return Formula(subject(name, self.given), "~", term(self.family, ", ".join(self.given)))
+
     @property
     def support(self) -> Constraint:
         """The values this conditional can explain."""
@@ -92,15 +105,10 @@ class Parametric(Conditional):
         return self.family.density(x)
 
 
-class Fixed(Conditional):
+class Settled(Conditional):
     """A distribution that reads nothing and learns nothing, on whatever device the model is.
 
-    `make` is a distribution of independent coordinates, the tensors are its parameters, `(*event)` each.
-
-    >>> import torch
-    >>> prior = Fixed(torch.distributions.Laplace, loc=torch.zeros(2), scale=torch.ones(2))
-    >>> float(prior({}).log_prob(torch.zeros(2)).exp())  # (1/2)^2
-    0.25
+    `make` makes it, the tensors are its parameters.
     """
 
     def __init__(self, make: Callable[..., Distribution], **params: Tensor) -> None:
@@ -110,9 +118,28 @@ class Fixed(Conditional):
         for name, value in params.items():
             self.register_buffer(name, value, persistent=False)
 
-    def forward(self, context: Context) -> Distribution:
-        distribution = self.make(**{name: getattr(self, name) for name in self.names}, validate_args=False)
-        return Independent(distribution, len(distribution.batch_shape), validate_args=False)
+    def made(self) -> Distribution:
+        """What `make` makes of the parameters."""
+        return self.make(**{name: getattr(self, name) for name in self.names}, validate_args=False)
+
+    def formula(self, name: str) -> Formula:
+        return Formula(name, "~", fixed_law(self.make, {param: getattr(self, param) for param in self.names}))
 
     def extra_repr(self) -> str:
-        return f"{getattr(self.make, '__name__', self.make)}, event={tuple(getattr(self, self.names[0]).shape)}"
+        return f"{getattr(self.make, '__name__', self.make)}, {tuple(getattr(self, self.names[0]).shape)}"
+
+
+class Fixed(Settled):
+    """A settled distribution of independent coordinates.
+
+    `make` is a distribution of independent coordinates, the tensors are its parameters, `(*event)` each.
+
+    >>> import torch
+    >>> prior = Fixed(torch.distributions.Laplace, loc=torch.zeros(2), scale=torch.ones(2))
+    >>> float(prior({}).log_prob(torch.zeros(2)).exp())  # (1/2)^2
+    0.25
+    """
+
+    def forward(self, context: Context) -> Distribution:
+        distribution = self.made()
+        return Independent(distribution, len(distribution.batch_shape), validate_args=False)

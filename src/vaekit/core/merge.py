@@ -9,6 +9,7 @@ from torch.distributions import Distribution, Independent, Normal
 from vaekit.common.errors import UsageError
 from vaekit.core.conditional import Conditional
 from vaekit.core.context import Context
+from vaekit.core.notation import Formula, density, formula_of
 
 
 class PrecisionWeighted(Conditional):
@@ -35,6 +36,11 @@ class PrecisionWeighted(Conditional):
         variance = 1 / (precision_m + precision_p)
         loc = variance * (loc_m * precision_m + loc_p * precision_p)
         return Independent(Normal(loc, variance.sqrt(), validate_args=False), loc.dim() - 2, validate_args=False)
+
+    def formula(self, name: str) -> Formula:
+        message, prior = formula_of(self.message, name), self._prior[0]
+        body = f"{message.body} · {density('p', name, prior.given)}"
+        return Formula(density("q", name, self.given), "∝", body, message.where, message.symbols)
 
 
 def _normal(distribution: Distribution) -> tuple[Tensor, Tensor]:

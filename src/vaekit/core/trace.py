@@ -28,6 +28,11 @@ class Batch:
     def __len__(self) -> int:
         return len(self.x)
 
+    @property
+    def counted(self) -> int:
+        """How many of its examples count in means and gradients."""
+        return len(self)
+
     def split(self, rows: int) -> tuple[Batch, ...]:
         """The batch in parts of so many examples."""
         parts = (slice(start, start + rows) for start in range(0, len(self), rows))

@@ -45,13 +45,13 @@ class VAE(nn.Module):
     >>> model.sample(7).draw().shape
     torch.Size([7, 784])
 
-    Raises `UsageError` if parts wait for each other, or if a prior or the likelihood reads what depends on x.
+    Raises `UsageError` for a name that no part can have, if parts wait for each other, or if a prior or the likelihood
+    reads what depends on x.
     """
 
     def __init__(self, likelihood: Conditional, **parts: Latent | Deterministic | Condition) -> None:
         super().__init__()
-        if "x" in parts:
-            raise UsageError("'x' is the name of the data: give this part another name")
+        _refuse_names(parts)
         self.blueprint: object | None = None
         self.parts = nn.ModuleDict(parts)
         self.likelihood = likelihood
@@ -168,3 +168,13 @@ class VAE(nn.Module):
             else:
                 context[name] = part(context)
         return draws
+
+
+def _refuse_names(names: Collection[str]) -> None:
+    """Refuse names that are taken: that of the data, and those that torch's dictionary of modules needs itself."""
+    taken = nn.ModuleDict()
+    for name in names:
+        if name == "x":
+            raise UsageError("'x' is the name of the data: give this part another name")
+        if not name or "." in name or hasattr(taken, name):
+            raise UsageError(f"a part cannot be named {name!r}, which torch keeps for itself: give it another name")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from vaekit.common.registry import Registry
 from vaekit.data.dataset import Splits
+from vaekit.data.emoji import load_emoji
 from vaekit.data.idx import idx_folder
 from vaekit.data.sprites import load_sprites
 
@@ -56,5 +57,13 @@ _SPRITES = BuiltIn(
     loader=load_sprites,
 )
 
-BUILTIN: Registry[BuiltIn] = Registry("built-in data", {entry.name: entry for entry in (_MNIST, _SPRITES)})
+_EMOJI = BuiltIn(
+    name="emoji",
+    summary="faces of known colours, looks, tilt, scale and place, drawn by vaekit",
+    licence="Apache-2.0",
+    shape="10,000 + 2,000 colour images of 48 x 48, in 6 classes",
+    loader=load_emoji,
+)
+
+BUILTIN: Registry[BuiltIn] = Registry("built-in data", {entry.name: entry for entry in (_MNIST, _SPRITES, _EMOJI)})
 """The built-in data sets by name."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Size, Tensor
 
-from vaekit.common.errors import DataError, UsageError
+from vaekit.common.errors import DataError, RowError, UsageError
 
 STORED = (torch.uint8, torch.float32)
 """The dtypes that rows are kept in: bytes, read as greys, or real values."""
@@ -105,11 +105,11 @@ def refuse_nonfinite(dataset: Dataset) -> Dataset:
 
     >>> refuse_nonfinite(Dataset(torch.tensor([[0.0], [torch.nan]])))
     Traceback (most recent call last):
-    vaekit.common.errors.DataError: row 1 of x holds a NaN or infinity in float32: fill it in or drop the row
+    vaekit.common.errors.RowError: row 1 of x holds a NaN or infinity in float32: fill it in or drop the row
     """
     row = first_row(~dataset.x.isfinite())
     if row is not None:
-        raise DataError(f"row {row} of x holds a NaN or infinity in float32: fill it in or drop the row")
+        raise RowError(row, "x", "holds a NaN or infinity in float32: fill it in or drop the row")
     return dataset
 
 

@@ -12,7 +12,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from vaekit.common.errors import DataError, UsageError, unknown
+from vaekit.common.errors import RowError, UsageError, unknown
 from vaekit.common.registry import Registry
 from vaekit.data.dataset import Dataset, first_row
 
@@ -30,6 +30,11 @@ def scaled(raw: Tensor) -> Tensor:
 
 class Binarize(Protocol):
     """How greys in [0, 1] become bits, or stay greys."""
+
+    @property
+    def rowwise(self) -> bool:
+        """Whether `prepare` does to each row what it does where the row is alone."""
+        ...
 
     @property
     def words(self) -> str:
@@ -54,6 +59,11 @@ class Greys:
     """
 
     @property
+    def rowwise(self) -> bool:
+        """No row's preparation depends on the others."""
+        return True
+
+    @property
     def words(self) -> str:
         """What is done to the values."""
         return "values as they are, bytes scaled to [0, 1]"
@@ -76,6 +86,11 @@ class Dynamic:
     >>> Dynamic().draw(torch.tensor([0.0, 1.0]))
     tensor([0., 1.])
     """
+
+    @property
+    def rowwise(self) -> bool:
+        """No row's preparation depends on the others."""
+        return True
 
     @property
     def words(self) -> str:
@@ -104,6 +119,11 @@ class Threshold:
     def __post_init__(self) -> None:
         if not 0 <= self.at < 1:
             raise UsageError(f"a threshold of {self.at} parts no greys: choose one from 0 up to, but not, 1")
+
+    @property
+    def rowwise(self) -> bool:
+        """No row's preparation depends on the others."""
+        return True
 
     @property
     def words(self) -> str:
@@ -137,6 +157,11 @@ class Static:
     def __post_init__(self) -> None:
         if operator.index(self.seed) < 0:
             raise UsageError(f"a seed of {self.seed} is negative: choose a whole number from 0 on")
+
+    @property
+    def rowwise(self) -> bool:
+        """The draws depend on all rows together."""
+        return False
 
     @property
     def words(self) -> str:
@@ -183,6 +208,23 @@ class Encoding:
         """What is done once: a check of the values' range, and the draws of a static binarisation."""
         return self.binarize.prepare(dataset)
 
+    def prepare_each(self, dataset: Dataset) -> Dataset:
+        """The same, where each row is prepared as if it were alone.
+
+        >>> three = Dataset(torch.full((3, 64), 127, dtype=torch.uint8))
+        >>> bool((Encoding(Static()).prepare_each(three).x == Encoding(Static()).prepare(three.head(1)).x).all())
+        True
+        """
+        if self.binarize.rowwise:
+            return self.prepare(dataset)
+        return replace(dataset, x=torch.cat([self._prepared_alone(dataset, row) for row in range(len(dataset))]))
+
+    def _prepared_alone(self, dataset: Dataset, row: int) -> Tensor:
+        try:
+            return self.prepare(dataset.take([row])).x
+        except RowError as error:
+            raise error.moved(row) from error
+
     def encode(self, raw: Tensor) -> Tensor:
         """A batch `raw`, `(batch, *event)`, of a prepared dataset, bytes or floats, as the model is to see it."""
         return self.binarize.draw(scaled(raw))
@@ -225,9 +267,7 @@ def _probabilities(dataset: Dataset) -> Dataset:
         return dataset
     row = first_row(~((dataset.x >= 0) & (dataset.x <= 1)))
     if row is not None:
-        raise DataError(
-            f"row {row} of x has values outside [0, 1], which cannot be binarised: rescale x or binarise none"
-        )
+        raise RowError(row, "x", "has values outside [0, 1], which cannot be binarised: rescale x or binarise none")
     return dataset
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
 
@@ -11,6 +12,9 @@ from vaekit.data.arrays import numpy_file
 from vaekit.data.builtin import BUILTIN
 from vaekit.data.dataset import Splits
 from vaekit.data.idx import idx_folder
+from vaekit.data.streams import MEMORY, ImageStore, NpyStore, Store, Streamed, TableStore, in_memory, row_bytes
+from vaekit.data.streams import images as images_of
+from vaekit.data.streams import tables as tables_of
 
 
 class Source(Protocol):
@@ -25,6 +29,10 @@ class Source(Protocol):
 
     def read(self, path: Path) -> Splits:
         """The data at `path`; a `DataError` that names it if it is damaged."""
+        ...
+
+    def store(self, path: Path) -> Store | None:
+        """The data where they lie, to be read piece by piece; None for a kind that is read into memory only."""
         ...
 
 
@@ -45,6 +53,10 @@ class IdxFolder:
         """See `idx_folder`."""
         return idx_folder(path)
 
+    def store(self, path: Path) -> Store | None:
+        """IDX files are small."""
+        return None
+
 
 class NumpyFile:
     """A .npy or .npz file.
@@ -63,13 +75,69 @@ class NumpyFile:
         """See `numpy_file`."""
         return numpy_file(path)
 
+    def store(self, path: Path) -> Store | None:
+        """A .npy file is memory-mapped; the arrays in a .npz cannot be."""
+        return NpyStore(path) if path.suffix.lower() == ".npy" else None
 
-SOURCES: list[Source] = [IdxFolder(), NumpyFile()]
+
+class TableFiles:
+    """A Parquet or Arrow (Feather) file, or a folder of them.
+
+    >>> TableFiles().claims(Path("readings.parquet"))
+    True
+    """
+
+    words = "a .parquet, .feather or .arrow file, or a folder of them"
+
+    def claims(self, path: Path) -> bool:
+        """Known by the ending of its name, or of a name in it."""
+        return any(file.suffix.lower() in tables_of.SUFFIXES for file in _files(path))
+
+    def read(self, path: Path) -> Splits:
+        """All the rows; see `TableStore`."""
+        return _whole(self.store(path), path)
+
+    def store(self, path: Path) -> Store:
+        """See `TableStore`."""
+        return TableStore(path)
+
+
+class ImageFolder:
+    """A folder of images, whose sub-folders are labels.
+
+    >>> ImageFolder().claims(Path("holiday.png"))
+    False
+    """
+
+    words = "a folder of images"
+
+    def claims(self, path: Path) -> bool:
+        """Known by the images in it."""
+        return path.is_dir() and any(file.suffix.lower() in images_of.SUFFIXES for file in _files(path))
+
+    def read(self, path: Path) -> Splits:
+        """All the images; see `ImageStore`."""
+        return _whole(self.store(path), path)
+
+    def store(self, path: Path) -> Store:
+        """See `ImageStore`."""
+        return ImageStore(path)
+
+
+def _files(path: Path) -> Iterator[Path]:
+    return path.rglob("*") if path.is_dir() else iter([path])
+
+
+def _whole(store: Store, path: Path) -> Splits:
+    return Splits(in_memory(store, f"{store.name} train"), None, name=store.name, source=str(path.absolute()))
+
+
+SOURCES: list[Source] = [TableFiles(), ImageFolder(), IdxFolder(), NumpyFile()]
 """The kinds of source, in the order in which they are asked."""
 
 
 def load_data(source: str | Path) -> Splits:
-    """The data that `source` names: a built-in set, a folder of IDX files, a .npy or a .npz file.
+    """The data that `source` names, in memory: a built-in set, a file or a folder of a kind that is known.
 
     A built-in name has the first claim: a folder called mnist is "./mnist", or a `Path`.
     Raises `UsageError` where nothing goes by that name, `DataError` where what does cannot be read.
@@ -80,10 +148,35 @@ def load_data(source: str | Path) -> Splits:
     """
     if source in BUILTIN:
         return BUILTIN[str(source)].loader()
+    path = _existing(source)
+    return _reader(path).read(path)
+
+
+def open_data(source: str | Path, memory: int = MEMORY) -> Splits | Streamed:
+    """The data that `source` names: in memory, or where its rows take more than `memory` MiB, to be streamed.
+
+    .npy files, Parquet and Arrow tables and folders of images can be streamed; the rest is read into memory always.
+    Raises as `load_data` does, and `UsageError` for a memory that is not positive.
+
+    >>> open_data("mnist").train
+    Dataset(mnist train: 60000 images of 1 x 28 x 28, uint8, labelled)
+    """
+    if memory < 1:
+        raise UsageError(f"memory is {memory} MiB: allow at least 1")
+    if source in BUILTIN:
+        return load_data(source)
+    path = _existing(source)
+    store = _reader(path).store(path)
+    if store is None or len(store) * row_bytes(store) <= memory * 2**20:
+        return load_data(path)
+    return Streamed(store, name=path.stem, source=str(path.absolute()), memory=memory)
+
+
+def _existing(source: str | Path) -> Path:
     path = Path(source).expanduser()
     if not path.exists():
         raise _nothing_called(str(source))
-    return _reader(path).read(path)
+    return path
 
 
 def _reader(path: Path) -> Source:

@@ -13,11 +13,9 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from vaekit.common.errors import UsageError
-from vaekit.common.seeds import seeded
 from vaekit.data.dataset import Dataset, Splits
+from vaekit.data.factors import FactorImages, require_at_least
 
-_CHUNK = 1024
 REACH = 0.225
 """The radius of the disc that the largest sprite fits in, in units of the image's side: at 64 pixels, the edges of
 sprites that are one scale apart are then a pixel apart or more, and so are places that are next to each other."""
@@ -47,7 +45,7 @@ SHAPES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {"square": square, "elli
 
 
 @dataclass(frozen=True)
-class Sprites:
+class Sprites(FactorImages):
     """All sprites: 3 shapes, 6 scales, so many angles of a full turn, and so many places across and down.
 
     A sprite is named by its factors, five whole numbers from 0 on, in the order of `names`. None is stored: each is
@@ -60,6 +58,11 @@ class Sprites:
     ((3, 6, 40, 32, 32), 737280)
     >>> sprites.render(torch.tensor([[0, 5, 0, 16, 16]])).shape
     torch.Size([1, 1, 64, 64])
+    >>> sprites.factors(torch.tensor([0, 33]))
+    tensor([[0, 0, 0, 0, 0],
+            [0, 0, 0, 1, 1]])
+    >>> sprites.agreeing(factor=0, groups=3, size=2).shape
+    torch.Size([3, 2, 1, 64, 64])
     """
 
     names: ClassVar[tuple[str, ...]] = ("shape", "scale", "angle", "x", "y")
@@ -71,60 +74,13 @@ class Sprites:
     positions: int = 32
 
     def __post_init__(self) -> None:
-        for name, fewest in (("side", 8), ("angles", 1), ("positions", 1)):
-            if getattr(self, name) < fewest:
-                raise UsageError(f"sprites with {name} of {getattr(self, name)}: choose at least {fewest}")
+        require_at_least("sprites", side=(self.side, 8), angles=(self.angles, 1), positions=(self.positions, 1))
 
     @property
     def sizes(self) -> tuple[int, ...]:
-        """How many values each factor has."""
         return (len(SHAPES), self.scales, self.angles, self.positions, self.positions)
 
-    def __len__(self) -> int:
-        return math.prod(self.sizes)
-
-    def factors(self, index: Tensor) -> Tensor:
-        """The factors `(n, 5)` of sprites by their number `(n,)`, the last factor counting fastest.
-
-        >>> Sprites().factors(torch.tensor([0, 33]))
-        tensor([[0, 0, 0, 0, 0],
-                [0, 0, 0, 1, 1]])
-        """
-        return torch.stack(torch.unravel_index(index, self.sizes), dim=1)
-
-    def draw(self, n: int) -> Tensor:
-        """The factors `(n, 5)` of sprites drawn at random, with replacement, from torch's current generator."""
-        return self.factors(torch.randint(len(self), (n,)))
-
-    def agreeing(self, factor: int, groups: int, size: int) -> Tensor:
-        """Groups of sprites alike in one factor, which and the rest are drawn at random: `(groups, size, 1, H, W)`.
-
-        >>> Sprites().agreeing(factor=0, groups=3, size=2).shape
-        torch.Size([3, 2, 1, 64, 64])
-        """
-        factors = self.draw(groups * size).unflatten(0, (groups, size))
-        factors[:, :, factor] = factors[:, :1, factor]
-        images = self.render(factors.flatten(0, 1))
-        return images.reshape(groups, size, *images.shape[1:])
-
-    def render(self, factors: Tensor) -> Tensor:
-        """Sprites by their factors `(n, 5)`: bytes 0 and 255, `(n, 1, side, side)`.
-
-        Raises `UsageError` for factors that are no whole numbers in range.
-        """
-        self._check(factors)
-        return torch.cat([self._drawn(part) for part in factors.split(_CHUNK)])
-
-    def _check(self, factors: Tensor) -> None:
-        if factors.dim() != 2 or factors.shape[1] != len(self.sizes) or factors.is_floating_point():
-            raise UsageError(f"factors {factors.dtype} of shape {tuple(factors.shape)}: give whole numbers (n, 5)")
-        wrong = ((factors < 0) | (factors >= factors.new_tensor(self.sizes))).nonzero()
-        if len(wrong):
-            row, column = wrong[0].tolist()
-            value = int(factors[row, column])
-            raise UsageError(f"{self.names[column]} of row {row} is {value}: choose below {self.sizes[column]}, from 0")
-
-    def _drawn(self, factors: Tensor) -> Tensor:
+    def drawn(self, factors: Tensor) -> Tensor:
         image = torch.empty(len(factors), 1, self.side, self.side, dtype=torch.uint8, device=factors.device)
         for index, shape in enumerate(SHAPES.values()):
             rows = factors[:, 0] == index
@@ -148,9 +104,7 @@ class Sprites:
 
 def sprite_factors() -> tuple[Tensor, Tensor]:
     """The factors of the rows of `load_sprites`: `(20000, 5)` to train on, `(2000, 5)` to test on, no two alike."""
-    with seeded(0):
-        index = torch.randperm(len(Sprites()))[: TRAINING_ROWS + TEST_ROWS]
-    train, test = Sprites().factors(index).split([TRAINING_ROWS, TEST_ROWS])
+    train, test = Sprites().apart(TRAINING_ROWS, TEST_ROWS)
     return train, test
 
 

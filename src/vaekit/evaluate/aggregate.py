@@ -8,17 +8,17 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.distributions import Distribution, Independent
 
 from vaekit.common.chunks import ROWS
 from vaekit.common.errors import UsageError
 from vaekit.core import NOTHING, VAE, Context
 from vaekit.core.latent import LatentTerm
 from vaekit.evaluate.estimate import Estimate
-from vaekit.evaluate.evidence import at_rows, row_slices
+from vaekit.evaluate.evidence import at_rows, refuse_points, row_slices
 from vaekit.evaluate.inference import Inference, posterior_draws
 from vaekit.evaluate.rate import over_samples
 from vaekit.objectives import analytic_kl, coordinate_kl
+from vaekit.objectives.kl import coordinates
 from vaekit.train.means import evaluating
 
 PAIRS_AT_ONCE = 2**23
@@ -103,6 +103,8 @@ def information(model: VAE, x: Tensor, draws: int = 1000, given: Context = NOTHI
         draws: of z, from different rows, as many as there are or fewer.
         given: conditions, `(batch, *event)` each.
 
+    Raises `UsageError` for fewer than 2 rows or draws, and a latent whose posterior is a point.
+
     Source: Hoffman and Johnson, 2016; Poole et al., 2019.
 
     >>> from vaekit.recipes import build
@@ -113,6 +115,7 @@ def information(model: VAE, x: Tensor, draws: int = 1000, given: Context = NOTHI
     """
     if len(x) < 2 or draws < 2:
         raise UsageError(f"{len(x)} rows and {draws} draws: mutual information needs at least 2 of each")
+    refuse_points(model, "mutual information")
     with torch.no_grad(), evaluating(model):
         chosen = torch.randperm(len(x), device=x.device)[:draws]
         drawn = posterior_draws(model, x[chosen], {name: value[chosen] for name, value in given.items()})
@@ -191,23 +194,8 @@ def _pairs(model: VAE, x: Tensor, given: Context, chosen: Tensor, latents: Conte
 def _by_coordinate(inference: Inference, z: Context) -> dict[str, Tensor]:
     """log q(z_d | x) of the latents that have independent coordinates and read x alone, `(m, n, coordinates)`."""
     posteriors = inference.posteriors(z)
-    parts = {name: independent_coordinates(posteriors[name]) for name in inference.of_x_alone}
+    parts = {name: coordinates(posteriors[name]) for name in inference.of_x_alone}
     return {name: part.log_prob(z[name]).flatten(2) for name, part in parts.items() if part is not None}
-
-
-def independent_coordinates(distribution: Distribution) -> Distribution | None:
-    """The coordinates of a distribution whose event is made of independent ones, else None.
-
-    >>> from torch.distributions import MultivariateNormal, Normal
-    >>> independent_coordinates(Independent(Normal(torch.zeros(1, 1, 3), 1.0), 1))
-    Normal(loc: torch.Size([1, 1, 3]), scale: torch.Size([1, 1, 3]))
-    >>> independent_coordinates(MultivariateNormal(torch.zeros(3), torch.eye(3))) is None
-    True
-    """
-    if not isinstance(distribution, Independent) or distribution.base_dist.event_shape:
-        return None
-    coordinates: Distribution = distribution.base_dist
-    return coordinates
 
 
 def _rates(model: VAE, x: Tensor, given: Context) -> dict[str, Rates]:

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from vaekit.common.errors import UsageError
 from vaekit.core import VAE, Context
+from vaekit.evaluate.evidence import refuse_points
 from vaekit.evaluate.hamiltonian import LogDensity, hamiltonian_move
 from vaekit.evaluate.inference import Inference
 from vaekit.evaluate.unconstrained import Unconstrained
@@ -57,6 +58,7 @@ class FromPosterior(Start):
 
     def __init__(self, model: VAE, x: Tensor, given: Context) -> None:
         super().__init__(model, x, given)
+        refuse_points(model, "a start of chains by the posterior")
         self.inference = Inference(model, x, given)
 
     def draw(self) -> dict[str, Tensor]:

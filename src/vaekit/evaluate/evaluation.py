@@ -9,7 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from vaekit.common.chunks import by_rows
-from vaekit.core import VAE, Batch, centre
+from vaekit.core import VAE, Batch, Density, bits_per_dimension, centre
 from vaekit.evaluate.activity import Activity, activity
 from vaekit.evaluate.evidence import Evidence, log_evidence
 from vaekit.objectives import Elbo
@@ -22,13 +22,20 @@ from vaekit.train.means import evaluating
 class Evaluation:
     """A model on held-out data, in nats per example, each term a mean over rows.
 
-    `evidence` holds the importance-sampled log p(x) of every row; `activity` the use of each latent's coordinates.
+    A model whose posterior is a point has no ELBO and no evidence that could be estimated: both are None, and what is
+    told of it is the log-likelihood of the reconstruction.
     """
 
     terms: Means
-    evidence: Evidence
+    evidence: Evidence | None
+    """The importance-sampled log p(x) of every row."""
+    row_scores: Tensor
+    """How well each row is explained, `(rows,)`: its log-evidence, or the log-likelihood of its reconstruction."""
     activity: Mapping[str, Activity]
+    """The use of each latent's coordinates."""
     rows: int
+    bits_per_dimension: float | None = None
+    """The bits that one 8-bit value takes at most, from the evidence; None where the values are no 8-bit ones."""
 
     @property
     def active_units(self) -> int:
@@ -38,18 +45,16 @@ class Evaluation:
     def as_record(self) -> dict[str, Any]:
         """For `metrics.json`; `stderr` is the Monte Carlo error of `log_evidence`, `rows_stderr` that of the rows.
 
-        What one draw or one row cannot tell is None.
+        What one draw or one row cannot tell is None, and so is what the model does not have.
         """
+        bounded = self.terms.elbo is not None
         record = {
             "elbo": self.terms.elbo,
             "log_likelihood": self.terms.log_likelihood,
-            "kl": self.terms.total_kl,
+            "kl": self.terms.total_kl if bounded else None,
             "kl_of": dict(self.terms.kl),
-            "log_evidence": self.evidence.mean,
-            "samples": self.evidence.samples,
-            "stderr": self.evidence.mean_stderr,
-            "rows_stderr": self.evidence.rows_stderr,
-            "median_ess": float(self.evidence.ess.median()),
+            **_record_of(self.evidence),
+            "bits_per_dimension": self.bits_per_dimension,
             "active_units": self.active_units,
             "active_units_of": {name: use.units for name, use in self.activity.items()},
             "rows": self.rows,
@@ -57,17 +62,47 @@ class Evaluation:
         return {name: None if value != value else value for name, value in record.items()}
 
 
-def evaluate(model: VAE, data: Resident, samples: int = 100) -> Evaluation:
-    """Evaluate a model on a data set, with draws from torch's current generator; labels are known to who reads them."""
+def _record_of(evidence: Evidence | None) -> dict[str, Any]:
+    """What was estimated of log p(x), by the names of a record."""
+    if evidence is None:
+        return dict.fromkeys(("log_evidence", "samples", "stderr", "rows_stderr", "median_ess"))
+    return {
+        "log_evidence": evidence.mean,
+        "samples": evidence.samples,
+        "stderr": evidence.mean_stderr,
+        "rows_stderr": evidence.rows_stderr,
+        "median_ess": float(evidence.ess.median()),
+    }
+
+
+def evaluate(model: VAE, data: Resident, samples: int = 100, density: Density | None = None) -> Evaluation:
+    """Evaluate a model on a data set, with draws from torch's current generator; labels are known to who reads them.
+
+    Args:
+        model: the model; it is not changed.
+        data: rows as the model sees them.
+        samples: importance samples for each row.
+        density: what the model's numbers are a density of, for bits per dimension where these are meant.
+    """
     data = data.labelled(labels_wanted(model, Elbo()))
     whole = data.whole()
     with evaluating(model):
-        return Evaluation(
-            mean_terms(model, Elbo(), data),
-            log_evidence(model, whole.x, samples, whole.given),
-            {name: activity(posterior_means(model, whole, name)) for name, _ in model.latents()},
-            len(whole),
-        )
+        terms = mean_terms(model, Elbo(), data)
+        evidence = None if terms.elbo is None else log_evidence(model, whole.x, samples, whole.given)
+        scores = _log_likelihoods(model, whole) if evidence is None else evidence.log_evidence
+        uses = {name: activity(posterior_means(model, whole, name)) for name, _ in model.latents()}
+    return Evaluation(terms, evidence, scores, uses, len(whole), _bits(evidence, whole.x, density))
+
+
+def _log_likelihoods(model: VAE, batch: Batch) -> Tensor:
+    """log p(x | z) of each row's reconstruction, `(batch,)`, float64 on the CPU."""
+    return by_rows(lambda rows: model.trace(rows.x, given=rows.given).log_lik[0], batch).cpu().double()
+
+
+def _bits(evidence: Evidence | None, x: Tensor, density: Density | None) -> float | None:
+    if evidence is None or density is None or not density.is_likelihood or density.level_bits is None:
+        return None
+    return bits_per_dimension(evidence.mean, x.shape[1:], density)
 
 
 def posterior_means(model: VAE, batch: Batch, latent: str) -> Tensor:

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from vaekit.common.errors import UsageError
 from vaekit.core import NOTHING, VAE, Context
+from vaekit.families.point import point_latents
 from vaekit.train.means import evaluating
 
 SCALARS_AT_ONCE = 2**24
@@ -108,6 +109,8 @@ def log_evidence(
         given: conditions, `(batch, *event)` each.
         scalars_at_once: the memory limit, in values.
 
+    Raises `UsageError` for less than one sample, no rows, and a latent whose posterior is a point.
+
     Source: Rezende, Mohamed and Wierstra, 2014; Burda, Grosse and Salakhutdinov, 2016.
 
     >>> from vaekit.recipes import build
@@ -119,10 +122,20 @@ def log_evidence(
         raise UsageError(f"{samples} samples: an estimate of the evidence needs at least 1")
     if not len(x):
         raise UsageError("no rows to estimate the evidence of")
+    refuse_points(model, "log p(x)")
     rows = max(1, min(len(x), scalars_at_once // x[0].numel()))
     with torch.no_grad(), evaluating(model):
         return Evidence.joined(
             _evidence(model, x[part], samples, at_rows(given, part), scalars_at_once) for part in row_slices(x, rows)
+        )
+
+
+def refuse_points(model: VAE, what: str) -> None:
+    """Refuse to estimate, of a model with a posterior that is a point, what takes that posterior's density."""
+    for name in point_latents(model):
+        raise UsageError(
+            f"{what} cannot be estimated: the posterior of {name!r} is a point, which has no density; what can be told "
+            "of such a model is the log-likelihood of its reconstructions"
         )
 
 

@@ -19,6 +19,10 @@ PAIRS_AT_ONCE = 2**24
 """How many distances are held at once: 128 MiB in float64."""
 ROUNDING = 1e-10
 """Relative to the data's spread, the squared distance within which two points count as one."""
+COARSE = 3e-6
+"""Relative to the data's spread, how far a squared distance in float32 may be off."""
+SPARE = 4
+"""Rows beyond those asked for that are looked at closely, where float32 may have misplaced them."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +101,11 @@ class Among:
 
 
 def _among(samples: Tensor, rows: Tensor, reach_of_samples: Tensor, reach_of_rows: Tensor) -> Among:
-    """All of it from one pass over the distances."""
+    """All of it from one pass over the distances; in float32, twice as fast, where no reach is too small for that."""
+    smallest = torch.minimum(reach_of_samples.min(), reach_of_rows.min())
+    if smallest > 1000 * _coarse_error(rows):
+        sides = (samples, rows, reach_of_samples, reach_of_rows)
+        samples, rows, reach_of_samples, reach_of_rows = (side.float() for side in sides)
     rows_reaching, reached = [], torch.zeros(len(rows), dtype=torch.bool, device=rows.device)
     nearest = torch.full_like(reach_of_rows, math.inf)
     for some, distances in zip(_chunks(samples, rows), _distances(samples, rows), strict=True):
@@ -166,13 +174,44 @@ def nearest(points: Tensor, rows: Tensor) -> Tensor:
     >>> nearest(torch.tensor([[1.0], [5.0]]), torch.tensor([[0.0], [2.0]]))
     tensor([1., 9.])
     """
-    return torch.cat([block.amin(1) for block in _distances(points, rows)])
+    return _nearest_few(points, rows, 1)[:, 0]
 
 
 def _kth_nearest(rows: Tensor, k: int) -> Tensor:
     """The squared distance of each row from its k-th nearest other one, with leave for rounding."""
-    farthest = [block.topk(k + 1, dim=1, largest=False).values[:, -1] for block in _distances(rows, rows)]
-    return torch.cat(farthest) + ROUNDING * rows.square().sum(1).mean()
+    return _nearest_few(rows, rows, k + 1)[:, -1] + ROUNDING * rows.square().sum(1).mean()
+
+
+def _nearest_few(points: Tensor, rows: Tensor, few: int) -> Tensor:
+    """The squared distances of each point from its few nearest rows, `(n, few)`, the nearest first.
+
+    Which rows are near is found in float32, how near they are from differences in the points' own precision; where
+    float32 cannot tell the few from the rest, from all rows in that precision.
+    """
+    coarse, error, found = rows.float(), _coarse_error(rows), list[Tensor]()
+    for some, distances in zip(_chunks(points, rows), _distances(points.float(), coarse), strict=True):
+        candidates = distances.topk(min(few + SPARE, len(rows)), dim=1, largest=False)
+        close = torch.stack([_apart(points[some], rows[row]) for row in candidates.indices.unbind(1)], 1)
+        nearest_of_all = _smallest(close, few)
+        unsure = nearest_of_all[:, -1] > candidates.values[:, -1] - error
+        nearest_of_all[unsure] = _smallest(squared_distances(points[some][unsure], rows), few)
+        found.append(nearest_of_all)
+    return torch.cat(found)
+
+
+def _smallest(distances: Tensor, few: int) -> Tensor:
+    return distances.topk(few, dim=1, largest=False).values
+
+
+def _coarse_error(rows: Tensor) -> Tensor:
+    return COARSE * rows.square().sum(1).mean()
+
+
+def _apart(points: Tensor, rows: Tensor) -> Tensor:
+    """The squared distance of each point from the row beside it, `(n,)`, without the rounding of a product."""
+    difference = points - rows
+    squares: Tensor = torch.linalg.vecdot(difference, difference)
+    return squares
 
 
 def _distances(points: Tensor, rows: Tensor) -> Iterator[Tensor]:

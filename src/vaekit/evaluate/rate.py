@@ -12,7 +12,7 @@ from vaekit.common.chunks import ROWS
 from vaekit.common.errors import UsageError
 from vaekit.core import NOTHING, VAE, Context
 from vaekit.evaluate.estimate import Estimate
-from vaekit.evaluate.evidence import at_rows, row_slices
+from vaekit.evaluate.evidence import at_rows, refuse_points, row_slices
 from vaekit.objectives import analytic_kl
 from vaekit.train.means import evaluating
 
@@ -38,6 +38,8 @@ class RateDistortion:
 def rate_distortion(model: VAE, x: Tensor, samples: int = 1, given: Context = NOTHING) -> RateDistortion:
     """Rate and distortion of rows x `(batch, *event)`, from `samples` draws each; the KL in closed form where there is.
 
+    Raises `UsageError` for less than one sample, and a latent whose posterior is a point.
+
     Source: Alemi et al., 2018.
 
     >>> from vaekit.recipes import build
@@ -48,6 +50,7 @@ def rate_distortion(model: VAE, x: Tensor, samples: int = 1, given: Context = NO
     """
     if samples < 1:
         raise UsageError(f"{samples} samples: rate and distortion need at least 1")
+    refuse_points(model, "the rate")
     rates, distortion = dict[str, list[Tensor]](), list[Tensor]()
     with torch.no_grad(), evaluating(model):
         for rows in row_slices(x, ROWS):

@@ -4,18 +4,21 @@ from vaekit.families import divergences  # noqa: F401  (registers its KL diverge
 from vaekit.families.bernoulli import Bernoulli, ContinuousBernoulli
 from vaekit.families.categorical import Categorical, Cutpoints, LearnedCutpoints, OneHot, Ordinal, PredictedCutpoints
 from vaekit.families.codes import Bits, Classes, Codes
+from vaekit.families.concrete import Concrete
 from vaekit.families.continuous import Beta, Gamma, Laplace, LogNormal, StudentT
 from vaekit.families.counts import BetaBinomial, NegativeBinomial, Poisson, ZeroInflatedNegativeBinomial
 from vaekit.families.directional import PowerSpherical, VonMisesFisher
+from vaekit.families.gumbel_softmax import GumbelSoftmax
 from vaekit.families.images import DiscretisedLogistic, DiscretisedLogisticMixture, Levels256
 from vaekit.families.low_rank import LowRankNormal
 from vaekit.families.normal import FullNormal, Normal
 from vaekit.families.quantize import Codebook, FiniteScalar, Quantize, Quantizer, ResidualCodebook
 from vaekit.families.registry import LIKELIHOODS, POSTERIORS
-from vaekit.families.relaxed import Concrete, GumbelSoftmax, Relaxation, SoftBits, SoftClasses, StraightThrough
+from vaekit.families.relaxation import Relaxation, SoftBits, SoftClasses
 from vaekit.families.scale import Known, Learned, Predicted, Scale, positive
 from vaekit.families.simplex import Dirichlet
 from vaekit.families.special import Link, exponential
+from vaekit.families.straight_through import StraightThrough
 from vaekit.families.transformed import Bijection, Dequantised, Log, Logit, Standardise, Transformed
 
 __all__ = [

@@ -14,6 +14,7 @@ from torch.nn.functional import softplus
 
 from vaekit.core.density import Density
 from vaekit.core.family import Family, over_event
+from vaekit.core.notation import at
 from vaekit.families.closed_form import kl_of
 
 Shape = Size | list[int] | tuple[int, ...]
@@ -36,6 +37,9 @@ class Bernoulli(Family):
 
     def forward(self, params: Tensor) -> Distribution:
         return over_event(BernoulliDistribution(logits=params, validate_args=False))
+
+    def written(self, reads: str) -> str:
+        return f"Bernoulli({at('π', reads)})"
 
     @property
     def support(self) -> Constraint:
@@ -67,6 +71,9 @@ class ContinuousBernoulli(Family):
 
     def forward(self, params: Tensor) -> Distribution:
         return over_event(ContinuousBernoulliDistribution(params))
+
+    def written(self, reads: str) -> str:
+        return f"ContinuousBernoulli({at('λ', reads)})"
 
     @property
     def support(self) -> Constraint:

@@ -16,6 +16,7 @@ from vaekit.common.errors import UsageError
 from vaekit.core.context import LEAD
 from vaekit.core.density import Density
 from vaekit.core.family import Family, over_event
+from vaekit.core.notation import at, term
 from vaekit.families.scalars import NO_SHAPE, Scalars, Shape
 from vaekit.families.scale import positive, unpositive
 from vaekit.families.special import log_logistic_mass
@@ -59,6 +60,9 @@ class Categorical(Family):
     def forward(self, params: Tensor) -> Distribution:
         return over_event(CodeDistribution(levels_last(params, self.levels)))
 
+    def written(self, reads: str) -> str:
+        return f"Categorical({at('π', reads)})"
+
     @property
     def support(self) -> Constraint:
         return constraints.integer_interval(0, self.levels - 1)
@@ -101,6 +105,9 @@ class OneHot(Family):
 
     def forward(self, params: Tensor) -> Distribution:
         return OneHotDistribution(params, self.axes)
+
+    def written(self, reads: str) -> str:
+        return f"OneHot({at('π', reads)})"
 
     @property
     def support(self) -> Constraint:
@@ -151,6 +158,9 @@ class LearnedCutpoints(Cutpoints):
         first, gaps = self.raw[..., 0], self.raw[..., 1:]
         return first - params, gaps.expand(*params.shape, -1)
 
+    def written(self, reads: str) -> str:
+        return f"score {at('s', reads)}, cutpoints c"
+
 
 class PredictedCutpoints(Cutpoints):
     """The net gives each coordinate its own cutpoints: the first, then the gaps.
@@ -167,6 +177,9 @@ class PredictedCutpoints(Cutpoints):
     def forward(self, params: Tensor) -> tuple[Tensor, Tensor]:
         raw = levels_last(params, self.blocks) + self.start
         return raw[..., 0], raw[..., 1:]
+
+    def written(self, reads: str) -> str:
+        return f"cutpoints {at('c', reads)}"
 
 
 class Ordinal(Family):
@@ -194,6 +207,9 @@ class Ordinal(Family):
     def forward(self, params: Tensor) -> Distribution:
         first, gaps = self.cutpoints(params)
         return over_event(CodeDistribution(ordinal_log_masses(first, positive(gaps))))
+
+    def written(self, reads: str) -> str:
+        return f"Ordinal({term(self.cutpoints, reads)})"
 
     @property
     def support(self) -> Constraint:
@@ -307,9 +323,8 @@ class OneHotDistribution(Distribution):
         """Every category in its turn, `(K, *batch or 1s, *event)`; for events of one axis, as others have too many."""
         if self.axes != 1:
             raise NotImplementedError(f"maps of shape {tuple(self.event_shape)} have too many values to list")
-        every = (
-            torch.eye(self.event_shape[0]).to(self.logits).reshape(-1, *[1] * len(self.batch_shape), *self.event_shape)
-        )
+        every = torch.eye(self.event_shape[0], dtype=self.logits.dtype, device=self.logits.device)
+        every = every.reshape(-1, *[1] * len(self.batch_shape), *self.event_shape)
         return every.expand(-1, *self.batch_shape, -1) if expand else every
 
     def sample(self, sample_shape: Shape = NO_SHAPE) -> Tensor:

@@ -13,6 +13,7 @@ from torch.distributions.constraints import Constraint
 from vaekit.core.context import LEAD
 from vaekit.core.density import Density
 from vaekit.core.family import Family, over_event
+from vaekit.core.notation import at
 from vaekit.families.scalars import Dispersed, Pathwise
 from vaekit.families.scale import Learned, Predicted, Scale, positive
 from vaekit.families.special import HALF_LOG_TAU, Link, log_ratio, shares, stirling_error
@@ -36,6 +37,9 @@ class Laplace(Dispersed):
 
     def scalars(self, location: Tensor, spread: Tensor) -> Distribution:
         return TorchLaplace(location, spread, validate_args=False)
+
+    def written(self, reads: str) -> str:
+        return f"Laplace({at('m', reads)}, {self.spread.named('b', reads)})"
 
     @property
     def support(self) -> Constraint:
@@ -84,6 +88,9 @@ class StudentT(Family):
         _, excess = self.excess(torch.cat([location, tail], dim=LEAD))
         return over_event(StudentTDistribution(location, scale, 2 + excess))
 
+    def written(self, reads: str) -> str:
+        return f"StudentT({at('m', reads)}, {self.scale.named('s', reads)}, ν = 2 + {self.excess.named('ε', reads)})"
+
     @property
     def support(self) -> Constraint:
         return constraints.real
@@ -106,6 +113,9 @@ class LogNormal(Dispersed):
 
     def scalars(self, location: Tensor, spread: Tensor) -> Distribution:
         return TorchLogNormal(location, spread, validate_args=False)
+
+    def written(self, reads: str) -> str:
+        return f"LogNormal({at('μ', reads)}, {self.spread.named('σ', reads)})"
 
     @property
     def support(self) -> Constraint:
@@ -138,6 +148,9 @@ class Gamma(Dispersed):
     def scalars(self, location: Tensor, spread: Tensor) -> Distribution:
         return GammaDistribution(self.link(location), spread)
 
+    def written(self, reads: str) -> str:
+        return f"Gamma(mean {at('m', reads)}, shape {self.spread.named('k', reads)})"
+
     @property
     def support(self) -> Constraint:
         return constraints.positive
@@ -166,6 +179,9 @@ class Beta(Dispersed):
 
     def scalars(self, location: Tensor, spread: Tensor) -> Distribution:
         return BetaDistribution(*shares(location), spread)
+
+    def written(self, reads: str) -> str:
+        return f"Beta(mean {at('m', reads)}, concentration {self.spread.named('c', reads)})"
 
     @property
     def support(self) -> Constraint:

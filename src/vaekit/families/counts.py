@@ -13,6 +13,7 @@ from vaekit.common.errors import UsageError
 from vaekit.core.context import LEAD
 from vaekit.core.density import Density
 from vaekit.core.family import Family, over_event
+from vaekit.core.notation import at, constant
 from vaekit.families.continuous import beta_draws
 from vaekit.families.scalars import Dispersed, Elementwise
 from vaekit.families.scale import Predicted, Scale, positive
@@ -42,6 +43,9 @@ class Poisson(Family):
 
     def forward(self, params: Tensor) -> Distribution:
         return over_event(PoissonDistribution(self.link(params)))
+
+    def written(self, reads: str) -> str:
+        return f"Poisson({at('r', reads)})"
 
     @property
     def support(self) -> Constraint:
@@ -77,6 +81,9 @@ class NegativeBinomial(Dispersed):
     def scalars(self, location: Tensor, spread: Tensor) -> Distribution:
         return NegativeBinomialDistribution(self.link(location), spread)
 
+    def written(self, reads: str) -> str:
+        return f"NegativeBinomial(mean {at('m', reads)}, inverse dispersion {self.spread.named('r', reads)})"
+
     @property
     def support(self) -> Constraint:
         return constraints.nonnegative_integer
@@ -111,6 +118,10 @@ class ZeroInflatedNegativeBinomial(Family):
         head, gate = params.split([self.spread.blocks * channels, channels], dim=LEAD)
         location, inverse_dispersion = self.spread(head)
         return over_event(ZeroInflatedDistribution(self.link(location), inverse_dispersion, gate))
+
+    def written(self, reads: str) -> str:
+        counts = f"NegativeBinomial(mean {at('m', reads)}, inverse dispersion {self.spread.named('r', reads)})"
+        return f"{at('g', reads)} δ(0) + (1 − {at('g', reads)}) {counts}"
 
     @property
     def support(self) -> Constraint:
@@ -150,6 +161,10 @@ class BetaBinomial(Dispersed):
 
     def scalars(self, location: Tensor, spread: Tensor) -> Distribution:
         return BetaBinomialDistribution(*shares(location), spread, self.total)
+
+    def written(self, reads: str) -> str:
+        shares = f"share {at('m', reads)}, concentration {self.spread.named('c', reads)}"
+        return f"BetaBinomial(total {constant(self.total) or 'n'}, {shares})"
 
     @property
     def support(self) -> Constraint:

@@ -11,6 +11,7 @@ from torch.nn.functional import logsigmoid
 from vaekit.common.errors import UsageError
 from vaekit.core.density import Density
 from vaekit.core.family import Family
+from vaekit.core.notation import at
 from vaekit.families.positions import over_positions, vectors_last
 from vaekit.families.scale import positive
 from vaekit.families.sphere import AroundAxis, sphere
@@ -42,6 +43,9 @@ class VonMisesFisher(Family):
     def forward(self, params: Tensor) -> Distribution:
         return over_positions(VonMisesFisherDistribution(*axis_and_concentration(params)))
 
+    def written(self, reads: str) -> str:
+        return f"vonMisesFisher({at('μ', reads)}, {at('κ', reads)})"
+
     @property
     def support(self) -> Constraint:
         return sphere
@@ -69,6 +73,9 @@ class PowerSpherical(Family):
 
     def forward(self, params: Tensor) -> Distribution:
         return over_positions(PowerSphericalDistribution(*axis_and_concentration(params)))
+
+    def written(self, reads: str) -> str:
+        return f"PowerSpherical({at('μ', reads)}, {at('κ', reads)})"
 
     @property
     def support(self) -> Constraint:

@@ -13,6 +13,7 @@ from vaekit.common.errors import UsageError
 from vaekit.core.context import LEAD
 from vaekit.core.density import Density
 from vaekit.core.family import Family, over_event
+from vaekit.core.notation import at
 from vaekit.families.categorical import Levels, levels_last
 from vaekit.families.scalars import Dispersed, Elementwise
 from vaekit.families.scale import Predicted, Scale
@@ -38,6 +39,9 @@ class Levels256(Family):
 
     def forward(self, params: Tensor) -> Distribution:
         return over_event(GreyDistribution(levels_last(params, LEVELS)))
+
+    def written(self, reads: str) -> str:
+        return f"Categorical({at('π', reads)}) over 256 greys"
 
     @property
     def support(self) -> Constraint:
@@ -70,6 +74,9 @@ class DiscretisedLogistic(Dispersed):
 
     def scalars(self, location: Tensor, spread: Tensor) -> Distribution:
         return DiscretisedLogisticDistribution(location + 0.5, spread)
+
+    def written(self, reads: str) -> str:
+        return f"DiscretisedLogistic({at('m', reads)}, {self.spread.named('s', reads)})"
 
     @property
     def support(self) -> Constraint:
@@ -114,6 +121,11 @@ class DiscretisedLogisticMixture(Family):
 
     def _apart(self, like: Tensor) -> Tensor:
         return (torch.arange(self.components, device=like.device).to(like.dtype) + 0.5) / self.components
+
+    def written(self, reads: str) -> str:
+        at_k = f"{reads}, k" if reads else "k"
+        each = f"DiscretisedLogistic({at('m', at_k)}, {self.scale.named('s', at_k)})"
+        return f"Σₖ {at('w', at_k)} {each}, k = 1 … {self.components}"
 
     @property
     def support(self) -> Constraint:

@@ -13,6 +13,7 @@ from torch.distributions.constraints import Constraint
 from vaekit.common.errors import UsageError
 from vaekit.core.density import Density
 from vaekit.core.family import Family
+from vaekit.core.notation import at
 from vaekit.families.normal import CONTINUOUS
 from vaekit.families.scale import positive
 
@@ -48,6 +49,9 @@ class LowRankNormal(Family):
         loc, raw, *columns = params.chunk(2 + self.rank, dim=-1)
         scale, relative = positive(raw), LIMIT * torch.tanh(torch.stack(columns, dim=-1) / LIMIT)
         return LowRankNormalDistribution(loc, scale, scale.unsqueeze(-1) * relative)
+
+    def written(self, reads: str) -> str:
+        return f"N({at('μ', reads)}, diag {at('σ', reads)}² + {at('U', reads)} {at('U', reads)}ᵀ)"
 
     @property
     def support(self) -> Constraint:

@@ -11,6 +11,7 @@ from torch.distributions.constraints import Constraint
 from vaekit.common.errors import UsageError
 from vaekit.core.density import Density
 from vaekit.core.family import Family, over_event
+from vaekit.core.notation import at
 from vaekit.families.scale import Predicted, Scale, positive
 
 CONTINUOUS = Density("real values", "probability density")
@@ -36,6 +37,11 @@ class Normal(Family):
     def forward(self, params: Tensor) -> Distribution:
         loc, scale = self.scale(params)
         return over_event(NormalDistribution(loc, scale, validate_args=False))
+
+    def written(self, reads: str) -> str:
+        variance = f"{self.scale.named('σ', reads)}²"
+        spread = f"{variance} I" if self.scale.shared else f"diag {variance}"
+        return f"N({at('μ', reads)}, {spread})"
 
     @property
     def support(self) -> Constraint:
@@ -74,6 +80,9 @@ class FullNormal(Family):
     @staticmethod
     def _dimensions(width: int) -> int:
         return int((9 + 8 * width) ** 0.5 - 3) // 2
+
+    def written(self, reads: str) -> str:
+        return f"N({at('μ', reads)}, {at('L', reads)} {at('L', reads)}ᵀ)"
 
     @property
     def support(self) -> Constraint:

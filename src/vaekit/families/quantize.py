@@ -12,11 +12,13 @@ from torch.distributions import Distribution
 from torch.distributions.constraints import Constraint
 
 from vaekit.common.errors import UsageError
+from vaekit.core.company import SINGLE, Company
 from vaekit.core.context import LEAD
 from vaekit.core.density import Density
 from vaekit.core.family import Family
+from vaekit.core.notation import at, words_of
 from vaekit.families.codes import OnCodes, require_dimensions
-from vaekit.families.relaxed import carried
+from vaekit.families.straight_through import carried
 
 NONE = Size()
 
@@ -80,6 +82,8 @@ class Codebook(Quantizer):
     """
 
     digits = 1
+    learns_when_run = True
+    company: Company = SINGLE
     table: Tensor
     counts: Tensor
     sums: Tensor
@@ -99,7 +103,7 @@ class Codebook(Quantizer):
     def forward(self, vectors: Tensor) -> Quantised:
         if self.training and vectors.requires_grad and torch.is_grad_enabled():
             with torch.no_grad():
-                self._learn(vectors.detach().reshape(-1, self.dimensions))
+                self._learn(self.company.gathered(vectors.detach().reshape(-1, self.dimensions)))
         return Quantised(vectors, self.vectors(self.indices(vectors)))
 
     def _learn(self, vectors: Tensor) -> None:
@@ -113,7 +117,7 @@ class Codebook(Quantizer):
         """Codes from their averages; dead ones move to vectors of the batch, with an even share of the count."""
         share = len(vectors) / self.codes
         dead = (self.counts <= self.revive * share).unsqueeze(-1)
-        found = vectors[torch.randint(len(vectors), (self.codes,), device=vectors.device)]
+        found = self.company.agreed(vectors[torch.randint(len(vectors), (self.codes,), device=vectors.device)])
         self.sums.copy_(torch.where(dead, found * share, self.sums))
         self.counts.copy_(torch.where(dead.squeeze(-1), torch.full_like(self.counts, share), self.counts))
         self.table.copy_(self.sums / self.counts.unsqueeze(-1))
@@ -132,6 +136,11 @@ class Codebook(Quantizer):
 
     def extra_repr(self) -> str:
         return f"codes={self.codes}, dimensions={self.dimensions}, decay={self.decay}, revive={self.revive}"
+
+    @property
+    def words(self) -> str:
+        """What the codes are."""
+        return f"{self.codes} learned codes"
 
 
 class ResidualCodebook(Quantizer):
@@ -183,6 +192,11 @@ class ResidualCodebook(Quantizer):
 
     def _pairs(self, blocks: Sequence[Tensor]) -> list[tuple[Codebook, Tensor]]:
         return [(book, block) for book, block in zip(self.books, blocks, strict=True) if isinstance(book, Codebook)]
+
+    @property
+    def words(self) -> str:
+        """What the codes are."""
+        return f"{self.digits} × {self.codes} learned codes"
 
 
 class FiniteScalar(Quantizer):
@@ -245,6 +259,11 @@ class FiniteScalar(Quantizer):
     def extra_repr(self) -> str:
         return f"levels={self.levels}"
 
+    @property
+    def words(self) -> str:
+        """What the codes are."""
+        return f"a grid of {' × '.join(map(str, self.levels))} codes"
+
 
 class Quantize(Family):
     r"""A posterior that is sure: a point on the code nearest to what the encoder says, :math:`q(z \mid x) = 1`.
@@ -279,6 +298,9 @@ class Quantize(Family):
     def forward(self, params: Tensor) -> Distribution:
         soft, hard = (each.movedim(-1, LEAD) for each in self.quantizer(params.movedim(LEAD, -1)))
         return Point(soft, hard, self.quantizer, params.dim() - LEAD)
+
+    def written(self, reads: str) -> str:
+        return f"δ(nearest of {words_of(self.quantizer)} to {at('e', reads)})"
 
     @property
     def support(self) -> Constraint:

@@ -10,16 +10,19 @@ from vaekit.common.registry import Registry
 from vaekit.core.family import Family
 from vaekit.families.bernoulli import Bernoulli, ContinuousBernoulli
 from vaekit.families.categorical import Categorical, LearnedCutpoints, OneHot, Ordinal, PredictedCutpoints
+from vaekit.families.concrete import Concrete
 from vaekit.families.continuous import Beta, Gamma, Laplace, LogNormal, StudentT
 from vaekit.families.counts import BetaBinomial, NegativeBinomial, Poisson, ZeroInflatedNegativeBinomial
 from vaekit.families.directional import PowerSpherical, VonMisesFisher
+from vaekit.families.gumbel_softmax import GumbelSoftmax
 from vaekit.families.images import DiscretisedLogistic, DiscretisedLogisticMixture, Levels256
 from vaekit.families.low_rank import LowRankNormal
 from vaekit.families.normal import FullNormal, Normal
 from vaekit.families.quantize import Codebook, FiniteScalar, Quantize
-from vaekit.families.relaxed import Concrete, GumbelSoftmax, SoftBits, SoftClasses, StraightThrough
+from vaekit.families.relaxation import SoftBits, SoftClasses
 from vaekit.families.scale import Learned, Predicted
 from vaekit.families.simplex import Dirichlet
+from vaekit.families.straight_through import StraightThrough
 from vaekit.families.transformed import Dequantised, Logit, Transformed
 
 FamilyFor = Callable[[Size], Family]

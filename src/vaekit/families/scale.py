@@ -1,4 +1,4 @@
-"""Scales: where the spread of a normal comes from."""
+"""Scales: where the positive number beside a location comes from: a standard deviation, a shape, a concentration."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from torch.nn.functional import softplus
 
 from vaekit.common.errors import UsageError
 from vaekit.core.context import LEAD
+from vaekit.core.notation import at
 
 SMALLEST = 1e-6
 _SHIFT = math.log(math.expm1(1.0 - SMALLEST))
@@ -32,18 +33,30 @@ def unpositive(value: Tensor) -> Tensor:
 
 
 class Scale(nn.Module, ABC):
-    """Reads a location and a scale from the parameters of a normal."""
+    """Reads a location and a positive number from the parameters of a family."""
 
     blocks: int
     """How many blocks of the event's size the parameters have."""
+    value: float | None = None
+    """The number, where it is known beforehand."""
+    shared: bool = False
+    """Whether it is one number for all coordinates."""
 
     @abstractmethod
     def forward(self, params: Tensor) -> tuple[Tensor, Tensor]:
         """Location and scale, from `(sample, batch, blocks * C, ...)`."""
 
+    def named(self, symbol: str, reads: str) -> str:
+        """The number in a formula: a function of what the net reads, a learned symbol, or the number itself.
+
+        >>> Predicted().named("σ", "x"), Learned().named("σ", "x"), Known(0.1).named("σ", "x")
+        ('σ(x)', 'σ', '0.1')
+        """
+        return at(symbol, reads if self.blocks > 1 else "") if self.value is None else f"{self.value:g}"
+
 
 class Predicted(Scale):
-    """The net gives a scale for each coordinate of each example."""
+    """The net gives a number for each coordinate of each example."""
 
     blocks = 2
 
@@ -53,10 +66,10 @@ class Predicted(Scale):
 
 
 class Learned(Scale):
-    """A learned scale: one for all coordinates, or one for each of an event of the given shape.
+    """A learned number: one for all coordinates, or one for each of an event of the given shape.
 
-    With one shared scale this is the sigma-VAE (Rybkin, Daniilidis and Levine, 2021). Raises `UsageError` for an
-    initial scale that is not above 1e-6.
+    A normal with one shared scale makes the sigma-VAE (Rybkin, Daniilidis and Levine, 2021). Raises `UsageError` for
+    an initial value that is not above 1e-6.
     """
 
     blocks = 1
@@ -64,25 +77,28 @@ class Learned(Scale):
     def __init__(self, event_shape: Size | tuple[int, ...] = (), initial: float = 1.0) -> None:
         super().__init__()
         if not initial > SMALLEST:
-            raise UsageError(f"the initial scale of a normal is {initial}: it must be above {SMALLEST}")
+            raise UsageError(f"Learned(initial={initial}): the initial value must be above {SMALLEST}")
         self.raw = nn.Parameter(unpositive(torch.full(tuple(event_shape), initial)))
+        self.shared = not event_shape
 
     def forward(self, params: Tensor) -> tuple[Tensor, Tensor]:
         return params, positive(self.raw).expand_as(params)
 
 
 class Known(Scale):
-    """A scale that is known beforehand.
+    """A number that is known beforehand.
 
-    Raises `UsageError` for a scale that is not positive.
+    Raises `UsageError` for one that is not positive.
     """
 
     blocks = 1
+    shared = True
+    value: float
 
     def __init__(self, value: float = 1.0) -> None:
         super().__init__()
         if not value > 0:
-            raise UsageError(f"the scale of a normal is {value}: it must be positive")
+            raise UsageError(f"Known({value}): the value must be positive")
         self.value = value
 
     def forward(self, params: Tensor) -> tuple[Tensor, Tensor]:

@@ -10,6 +10,7 @@ from torch.distributions.constraints import Constraint
 from vaekit.common.errors import UsageError
 from vaekit.core.density import Density
 from vaekit.core.family import Family
+from vaekit.core.notation import at
 from vaekit.families.positions import over_positions, vectors_last
 from vaekit.families.scale import positive
 
@@ -41,6 +42,9 @@ class Dirichlet(Family):
 
     def forward(self, params: Tensor) -> Distribution:
         return over_positions(TorchDirichlet(positive(vectors_last(params)) + self.floor, validate_args=False))
+
+    def written(self, reads: str) -> str:
+        return f"Dirichlet({at('α', reads)})"
 
     @property
     def support(self) -> Constraint:

@@ -12,6 +12,7 @@ from torch.distributions import Distribution, constraints
 from torch.distributions.constraints import Constraint
 from torch.nn.functional import logsigmoid, normalize
 
+from vaekit.core.notation import LAWS
 from vaekit.families.closed_form import kl_of
 
 NONE = Size()
@@ -87,6 +88,9 @@ class UniformOnSphere(Distribution):
     def rsample(self, sample_shape: Size = NONE) -> Tensor:  # type: ignore[override]
         """Normal draws, brought to length 1."""
         return _directions(self.like.new_empty(self._extended_shape(Size(sample_shape))))
+
+
+LAWS[UniformOnSphere] = lambda like: "uniform on the unit sphere"
 
 
 def _directions(like: Tensor) -> Tensor:

@@ -15,6 +15,7 @@ from torch.distributions.transforms import ExpTransform, SigmoidTransform, Trans
 from vaekit.common.errors import UsageError
 from vaekit.core.density import Density
 from vaekit.core.family import Family, over_event
+from vaekit.core.notation import term
 from vaekit.families.scalars import NO_SHAPE, Shape
 from vaekit.families.supports import BRIGHTEST, LEVELS, Greys, OpenInterval, level_of
 
@@ -176,6 +177,9 @@ class Transformed(Family):
             return over_event(TransformedScalars(base.base_dist, transforms, validate_args=False))
         return TransformedScalars(base, transforms, validate_args=False)
 
+    def written(self, reads: str) -> str:
+        return f"{type(self.bijection).__name__}⁻¹[{term(self.family, reads)}]"
+
     @property
     def support(self) -> Constraint:
         return Reached(self.bijection, self.family.support)
@@ -271,6 +275,9 @@ class Dequantised(Family):
 
     def forward(self, params: Tensor) -> Distribution:
         return DequantisedDistribution(self.family(params))
+
+    def written(self, reads: str) -> str:
+        return f"8-bit levels of {term(self.family, reads)}, by uniform noise"
 
     @property
     def support(self) -> Constraint:

@@ -11,6 +11,7 @@ from torch.distributions import Distribution
 from vaekit.common.errors import UsageError
 from vaekit.core.conditional import Conditional, Deterministic
 from vaekit.core.context import LEAD, Context
+from vaekit.core.notation import Formula, Symbol, formula_of
 from vaekit.flows.bijection import Bijection
 from vaekit.flows.distribution import FlowDistribution
 
@@ -63,6 +64,13 @@ class Flow(Conditional):
         if base.event_shape.numel() != self.bijection.features:
             shape = tuple(base.event_shape)
             raise UsageError(f"a bijection of {self.bijection.features} values cannot map an event of shape {shape}")
+
+    def formula(self, name: str) -> Formula:
+        e = "e" if name[0] != "e" else f"{name}′"
+        base = formula_of(self.base, e)
+        reads = "" if self.reads is None else f"; {', '.join(self.reads.given)}"
+        learned = Symbol("f", f"a learned bijection of {self.bijection.features} values")
+        return Formula(name, "=", f"f({e}{reads})", (base,), (learned,))
 
 
 class Slice(nn.Module):

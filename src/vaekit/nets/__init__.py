@@ -7,10 +7,11 @@ torch.Size([5, 40])
 """
 
 from vaekit.nets.builders import NETS, Convolutional, Dense, Gated, NetBuilder, Residual
-from vaekit.nets.conv import ConvDown, ConvUp
+from vaekit.nets.conv import conv_levels
 from vaekit.nets.mlp import MLP, GatedLinear
 from vaekit.nets.parts import ACTIVATIONS, NORMALISATIONS, Activation, Normalisation, Normaliser
-from vaekit.nets.resnet import ResidualBlock, ResidualDown, ResidualUp
+from vaekit.nets.pyramid import Down, Levels, Up
+from vaekit.nets.resnet import ResidualBlock, residual_levels
 from vaekit.nets.shapes import Size
 
 __all__ = [
@@ -19,18 +20,19 @@ __all__ = [
     "NETS",
     "NORMALISATIONS",
     "Activation",
-    "ConvDown",
-    "ConvUp",
     "Convolutional",
     "Dense",
+    "Down",
     "Gated",
     "GatedLinear",
+    "Levels",
     "NetBuilder",
     "Normalisation",
     "Normaliser",
     "Residual",
     "ResidualBlock",
-    "ResidualDown",
-    "ResidualUp",
     "Size",
+    "Up",
+    "conv_levels",
+    "residual_levels",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -9,10 +10,11 @@ from typing import Protocol
 from torch import nn
 
 from vaekit.common.registry import Registry
-from vaekit.nets.conv import ConvDown, ConvUp
+from vaekit.nets.conv import conv_levels
 from vaekit.nets.mlp import MLP, GatedLinear
 from vaekit.nets.parts import ACTIVATIONS, NORMALISATIONS, Activation, Normaliser
-from vaekit.nets.resnet import ResidualDown, ResidualUp, check_blocks
+from vaekit.nets.pyramid import Down, Levels, Up
+from vaekit.nets.resnet import check_blocks, residual_levels
 from vaekit.nets.shapes import Size, check_widths
 
 
@@ -98,9 +100,25 @@ class Gated:
         return MLP(in_shapes, out_shape, self.hidden[::-1], nn.Identity, linear=GatedLinear)
 
 
+class OfLevels(ABC):
+    """Builds nets for images out of levels, whose kind says what is done on the maps of each."""
+
+    @abstractmethod
+    def levels(self) -> Levels:
+        """The levels of both nets."""
+
+    def down(self, in_shapes: Sequence[Size], out_shape: Size) -> Down:
+        """A net from the image among the inputs."""
+        return Down(in_shapes, out_shape, self.levels())
+
+    def up(self, in_shapes: Sequence[Size], out_shape: Size) -> Up:
+        """A net to an image."""
+        return Up(in_shapes, out_shape, self.levels())
+
+
 @dataclass(frozen=True)
-class Convolutional:
-    """Builds `ConvDown` and `ConvUp`: one halving of the image for each of `channels`, then dense layers `hidden`.
+class Convolutional(OfLevels):
+    """Builds convolutional nets: one halving of the image for each of `channels`, then dense layers `hidden`.
 
     Names are those of `ACTIVATIONS` and `NORMALISATIONS`. Raises `UsageError` for an unknown name and a width of 0;
     its nets raise it where there is no image.
@@ -121,20 +139,13 @@ class Convolutional:
         check_widths("hidden", self.hidden)
         _on_maps(self.activation, self.normalisation)
 
-    def down(self, in_shapes: Sequence[Size], out_shape: Size) -> ConvDown:
-        """A convolutional net from the image among the inputs."""
-        return ConvDown(
-            in_shapes, out_shape, self.channels, self.hidden, *_on_maps(self.activation, self.normalisation)
-        )
-
-    def up(self, in_shapes: Sequence[Size], out_shape: Size) -> ConvUp:
-        """A convolutional net to an image."""
-        return ConvUp(in_shapes, out_shape, self.channels, self.hidden, *_on_maps(self.activation, self.normalisation))
+    def levels(self) -> Levels:
+        return conv_levels(self.channels, self.hidden, *_on_maps(self.activation, self.normalisation))
 
 
 @dataclass(frozen=True)
-class Residual:
-    """Builds `ResidualDown` and `ResidualUp`: one halving of the image, then `blocks` blocks, for each of `channels`.
+class Residual(OfLevels):
+    """Builds residual nets: one halving of the image, then `blocks` residual blocks, for each of `channels`.
 
     Names are those of `ACTIVATIONS` and `NORMALISATIONS`. Raises `UsageError` for an unknown name, a width of 0 and no
     blocks; its nets raise it where there is no image.
@@ -155,17 +166,8 @@ class Residual:
         check_blocks(self.blocks)
         _on_maps(self.activation, self.normalisation)
 
-    def down(self, in_shapes: Sequence[Size], out_shape: Size) -> ResidualDown:
-        """A residual net from the image among the inputs."""
-        return ResidualDown(
-            in_shapes, out_shape, self.channels, self.blocks, *_on_maps(self.activation, self.normalisation)
-        )
-
-    def up(self, in_shapes: Sequence[Size], out_shape: Size) -> ResidualUp:
-        """A residual net to an image."""
-        return ResidualUp(
-            in_shapes, out_shape, self.channels, self.blocks, *_on_maps(self.activation, self.normalisation)
-        )
+    def levels(self) -> Levels:
+        return residual_levels(self.channels, self.blocks, *_on_maps(self.activation, self.normalisation))
 
 
 NETS: Registry[Callable[..., NetBuilder]] = Registry(

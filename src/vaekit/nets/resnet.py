@@ -8,8 +8,7 @@ from torch import Tensor, nn
 
 from vaekit.common.errors import UsageError
 from vaekit.nets.parts import Activation, Normaliser, optional
-from vaekit.nets.pyramid import Down, Levels, Up, convolution
-from vaekit.nets.shapes import Size
+from vaekit.nets.pyramid import Levels, convolution
 
 
 class ResidualBlock(nn.Module):
@@ -48,69 +47,6 @@ class ResidualBlock(nn.Module):
         return h + correction
 
 
-class ResidualDown(nn.Module):
-    """A residual net from an image to a vector or a coarser map.
-
-    As `ConvDown`, with `blocks` residual blocks on the maps of each of `channels`. Inputs `(n, *in_shapes[i])`, output
-    `(n, *out_shape)`.
-
-    Raises `UsageError` for a width or a shape with a 0, no blocks, and where there is no image among the inputs.
-
-    >>> import torch
-    >>> ResidualDown([(3, 32, 32)], (40, 8, 8))(torch.zeros(5, 3, 32, 32)).shape
-    torch.Size([5, 40, 8, 8])
-    """
-
-    def __init__(
-        self,
-        in_shapes: Sequence[Size],
-        out_shape: Size,
-        channels: Sequence[int] = (32, 64),
-        blocks: int = 2,
-        activation: Activation = nn.SiLU,
-        normalisation: Normaliser | None = None,
-    ) -> None:
-        super().__init__()
-        self.net = Down(in_shapes, out_shape, _levels(channels, blocks, activation, normalisation))
-
-    def forward(self, *inputs: Tensor) -> Tensor:
-        """The net's output for inputs in the order of `in_shapes`."""
-        y: Tensor = self.net(*inputs)
-        return y
-
-
-class ResidualUp(nn.Module):
-    """A residual net from vectors or coarse maps to an image of any height and width.
-
-    As `ConvUp`, with `blocks` residual blocks on the maps of each of `channels`, given in the order of `ResidualDown`.
-    Inputs `(n, *in_shapes[i])`, output `(n, *out_shape)`.
-
-    Raises `UsageError` for a width or a shape with a 0, no blocks, and where `out_shape` is not
-    `(channels, height, width)`.
-
-    >>> import torch
-    >>> ResidualUp([(20,)], (3, 32, 32))(torch.zeros(5, 20)).shape
-    torch.Size([5, 3, 32, 32])
-    """
-
-    def __init__(
-        self,
-        in_shapes: Sequence[Size],
-        out_shape: Size,
-        channels: Sequence[int] = (32, 64),
-        blocks: int = 2,
-        activation: Activation = nn.SiLU,
-        normalisation: Normaliser | None = None,
-    ) -> None:
-        super().__init__()
-        self.net = Up(in_shapes, out_shape, _levels(channels, blocks, activation, normalisation))
-
-    def forward(self, *inputs: Tensor) -> Tensor:
-        """The net's output for inputs in the order of `in_shapes`."""
-        y: Tensor = self.net(*inputs)
-        return y
-
-
 def check_blocks(blocks: int) -> None:
     """Raise `UsageError` for a level without residual blocks.
 
@@ -122,7 +58,24 @@ def check_blocks(blocks: int) -> None:
         raise UsageError(f"blocks = {blocks} makes no residual net: give each level at least 1 block")
 
 
-def _levels(channels: Sequence[int], blocks: int, activation: Activation, normalisation: Normaliser | None) -> Levels:
+def residual_levels(
+    channels: Sequence[int] = (32, 64),
+    blocks: int = 2,
+    activation: Activation = nn.SiLU,
+    normalisation: Normaliser | None = None,
+) -> Levels:
+    """The levels of a residual net: `blocks` residual blocks on the maps of each of `channels`.
+
+    Raises `UsageError` for a width of 0 and no blocks.
+
+    >>> import torch
+    >>> from vaekit.nets import Down, Up
+    >>> levels = residual_levels((32, 64), blocks=1)
+    >>> Down([(3, 32, 32)], (40, 8, 8), levels)(torch.zeros(5, 3, 32, 32)).shape
+    torch.Size([5, 40, 8, 8])
+    >>> Up([(20,)], (3, 32, 32), levels)(torch.zeros(5, 20)).shape
+    torch.Size([5, 3, 32, 32])
+    """
     check_blocks(blocks)
 
     def body(width: int) -> nn.Module:

@@ -30,3 +30,7 @@ class UnitScale(nn.Module):
     def extra_repr(self) -> str:
         """Mean and spread, for the module's printed form."""
         return f"mean={self.mean:.4g}, spread={self.spread:.4g}"
+
+    def written(self, reads: str) -> str:
+        """The change of scale, as a term."""
+        return f"({reads} − {self.mean:.4g}) / {self.spread:.4g}" if self.mean else f"{reads} / {self.spread:.4g}"

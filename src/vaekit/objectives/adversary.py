@@ -10,12 +10,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import logsigmoid
 
-from vaekit.common.errors import unknown
 from vaekit.core.context import LEAD, apply_folded
 from vaekit.core.latent import draw
+from vaekit.core.notation import Formula, Symbol
 from vaekit.core.trace import Batch, Trace
-from vaekit.core.vae import VAE
-from vaekit.objectives.objective import Rival, Step, Terms, TraceObjective
+from vaekit.objectives.notation import Weighed
+from vaekit.objectives.objective import OverBatch, Rival, Step, Terms, TraceObjective
+from vaekit.objectives.penalty import Accompanied, OfOneLatent
 from vaekit.objectives.schedules import Schedule, schedule
 
 
@@ -42,7 +43,7 @@ class Adversary(Rival, ABC):
         return Opposed(objective, self) if isinstance(objective, TraceObjective) else NotImplemented
 
 
-class Opposed(TraceObjective):
+class Opposed(Accompanied):
     """An objective less what an adversary takes from it, of one and the same trace. Its value is not a bound.
 
     >>> import torch
@@ -54,21 +55,13 @@ class Opposed(TraceObjective):
     (torch.Size([8]), True)
     """
 
-    def __init__(self, objective: TraceObjective, adversary: Adversary) -> None:
-        super().__init__()
-        self.objective = objective
-        self.adversary = adversary
-        self.samples = objective.samples
-        self.pathwise = objective.pathwise
-        self.compares_pairs = objective.compares_pairs
-
     def of(self, trace: Trace, batch: Batch, step: Step) -> Terms:
         terms = self.objective.of(trace, batch, step)
-        loss, gain = self.adversary(trace, batch, step)
+        loss, gain = self.beside(trace, batch, step)
         return replace(terms, value=terms.value - loss, rival=gain if terms.rival is None else terms.rival + gain)
 
 
-class LatentDiscriminator(Adversary):
+class LatentDiscriminator(OfOneLatent, Adversary):
     """A net that tells the codes of one latent from others.
 
     Args:
@@ -78,10 +71,8 @@ class LatentDiscriminator(Adversary):
     """
 
     def __init__(self, net: nn.Module, weight: float | Schedule = 1.0, latent: str = "z") -> None:
-        super().__init__()
+        super().__init__(weight, latent)
         self.net = net
-        self.weight = schedule(weight)
-        self.latent = latent
 
     @abstractmethod
     def play(self, trace: Trace) -> Stakes:
@@ -96,22 +87,13 @@ class LatentDiscriminator(Adversary):
         """The net's output, `(sample, batch)`."""
         return apply_folded(self.net, [codes]).reshape(codes.shape[:LEAD])
 
-    def demand(self, model: VAE) -> None:
-        """Refuse a model that has no latent of this name."""
-        names = [name for name, _ in model.latents()]
-        if self.latent not in names:
-            raise unknown(f"latent in {type(self).__name__}:", self.latent, names)
 
-    def extra_repr(self) -> str:
-        return f"weight={self.weight}, latent={self.latent!r}"
-
-
-class FactorDiscriminator(LatentDiscriminator):
+class FactorDiscriminator(OverBatch, LatentDiscriminator):
     r"""Tells draws of the aggregate posterior from draws of the product of its coordinates' own.
 
     At its best its log-odds are :math:`\log q(z) - \sum_d \log q(z_d)`, whose mean is the total correlation: the
-    model's loss. Draws of the product are made by shuffling each coordinate over the batch. The loss is worth what the
-    discriminator has learnt so far: it is no estimate to report.
+    model's loss. Draws of the product are made by shuffling each coordinate over the batch (over several ranks, each
+    rank's share of it). The loss is worth what the discriminator has learnt so far: it is no estimate to report.
 
     Source: Kim and Mnih, 2018 (FactorVAE).
     """
@@ -120,6 +102,11 @@ class FactorDiscriminator(LatentDiscriminator):
         codes = trace.latents[self.latent].value
         joint, product = self.log_odds(codes), self.log_odds(shuffled_coordinates(codes.detach()))
         return Stakes(joint, (logsigmoid(joint) + logsigmoid(-product)) / 2)
+
+    def formula(self, name: str) -> Formula:
+        weighed = Weighed.by(self.weight, "γ", f"E_q[D({self.latent})]")
+        told = f"adversary's log-odds that {self.latent} is a code, and not one of coordinates shuffled over the batch"
+        return Formula(name, "=", weighed.text, symbols=(*weighed.symbols, Symbol("D", told)))
 
 
 class CodeDiscriminator(LatentDiscriminator):
@@ -133,6 +120,11 @@ class CodeDiscriminator(LatentDiscriminator):
         codes = self.log_odds(term.value)
         prior = self.log_odds(draw(term.prior, (term.value.shape[0], term.value.shape[1])).value.detach())
         return Stakes(-logsigmoid(codes), (logsigmoid(prior) + logsigmoid(-codes)) / 2)
+
+    def formula(self, name: str) -> Formula:
+        weighed = Weighed.by(self.weight, "γ", f"E_q[−log σ(D({self.latent}))]")
+        told = f"adversary's log-odds that {self.latent} is a draw of the prior, and not a code"
+        return Formula(name, "=", weighed.text, symbols=(*weighed.symbols, Symbol("D", told)))
 
 
 def shuffled_coordinates(codes: Tensor) -> Tensor:
@@ -195,6 +187,16 @@ class Critic(Adversary):
 
     def extra_repr(self) -> str:
         return f"likeness={self.likeness}, gamma={self.gamma}"
+
+    def formula(self, name: str) -> Formula:
+        likeness = Weighed.by(self.likeness, "w", "E_q‖f(x) − f(x′)‖² / 2")
+        game = Weighed.by(self.gamma, "γ", "[log σ(D(x′)) + log σ(D(x″))] / 2")
+        told = (
+            Symbol("D", "adversary's log-odds of being data, from its features f"),
+            Symbol("x′, x″", "means of x at a code, and at a draw of the prior"),
+        )
+        body = " − ".join(text for text in (likeness.text, game.text) if text)
+        return Formula(name, "=", f"({body})", symbols=(*likeness.symbols, *game.symbols, *told))
 
 
 def made_by_decoder(trace: Trace, batch: Batch) -> tuple[Tensor, Tensor]:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from vaekit.common.errors import UsageError
+from vaekit.core.notation import words_of
 
 
 class Bound(ABC):
@@ -87,6 +88,17 @@ class PowerMean(Bound):
         slope = self.slope(log_weight)
         return (1 - self.power) * slope + self.power * self.groups * slope.square()
 
+    @property
+    def words(self) -> str:
+        """The bound in the weights wₖ of its draws."""
+        draws = self.samples // self.groups
+        if not self.power or draws == 1:
+            return "E_q[log wₖ]"
+        plain = self.power == 1
+        mean = f"log(1/{draws} Σₖ wₖ{'' if plain else f'^{self.power:g}'})"
+        one = mean if plain else f"1/{self.power:g} {mean}"
+        return f"E_q[{one}]" if self.groups == 1 else f"1/{self.groups} Σₘ E_q[{one}]"
+
 
 @dataclass(frozen=True)
 class Blend(Bound):
@@ -125,3 +137,8 @@ class Blend(Bound):
 
     def path_slope(self, log_weight: Tensor) -> Tensor:
         return torch.lerp(self.second.path_slope(log_weight), self.first.path_slope(log_weight), self.share)
+
+    @property
+    def words(self) -> str:
+        """Both bounds with their shares."""
+        return f"{self.share:g} {words_of(self.first)} + {1 - self.share:g} {words_of(self.second)}"

@@ -7,13 +7,16 @@ from collections.abc import Collection
 import torch
 from torch import nn
 from torch.distributions import Distribution
+from torch.nn.modules.dropout import _DropoutNd
 
 from vaekit.common.errors import UsageError
-from vaekit.core.conditional import Parametric
+from vaekit.core.conditional import Deterministic, Parametric
 from vaekit.core.latent import Draw, DrawsWithDensity, Latent
+from vaekit.core.order import depending_on
 from vaekit.core.trace import Trace
 from vaekit.core.vae import VAE
 from vaekit.families import GumbelSoftmax
+from vaekit.families.point import is_point, point_latents
 
 
 def drawn(trace: Trace) -> dict[str, Draw]:
@@ -28,6 +31,24 @@ def without_path(trace: Trace) -> dict[str, Draw]:
 
 def _has_path(draw: Draw) -> bool:
     return draw.distribution.has_rsample or isinstance(draw.distribution, DrawsWithDensity)
+
+
+def reading_draws(model: VAE, draws: Collection[str]) -> tuple[str, ...]:
+    """Those of the drawn latents whose posterior reads another of them, directly or through what is computed."""
+    reads = {name: latent.posterior.given for name, latent in model.latents()}
+    reads |= {name: part.given for name, part in model.parts.items() if isinstance(part, Deterministic)}
+    return tuple(sorted(set().union(*(depending_on(name, reads) - {name} for name in draws)) & set(draws)))
+
+
+def changes_when_run(model: VAE) -> nn.Module | None:
+    """A part that is another one when it is run once more in training: one that learns by being run, or dropout."""
+    if not model.training:
+        return None
+    return next((part for part in model.parts.modules() if _changes(part)), None)
+
+
+def _changes(part: nn.Module) -> bool:
+    return isinstance(part, _DropoutNd) or bool(getattr(part, "learns_when_run", False))
 
 
 def refuse_without_path(trace: Trace, asking: object) -> None:
@@ -64,8 +85,37 @@ def _at_zero(latent: Latent) -> Distribution | None:
     return distribution
 
 
+def points_of(trace: Trace) -> tuple[str, ...]:
+    """The latents of a trace that were drawn from a point."""
+    return tuple(name for name, draw in drawn(trace).items() if is_point(draw.distribution))
+
+
+def refuse_points(points: Collection[str], asking: object) -> None:
+    """Refuse latents whose posterior is a point, where its density is asked for.
+
+    Raises `UsageError` that names the latent and what is asking.
+    """
+    for name in points:
+        raise UsageError(
+            f"{_named(asking)} needs the density of the posterior of {name!r}, which is a point and has none: take a "
+            "posterior with a density, or Elbo(beta=0.0), which makes it an autoencoder"
+        )
+
+
+class NeedsDensities:
+    """A part of an objective that refuses a model with a posterior that is a point."""
+
+    def demand(self, model: VAE) -> None:
+        """Refuse such a model by a `UsageError` that names the latent."""
+        refuse_points(point_latents(model), self)
+
+
+def _named(asking: object) -> str:
+    return " ".join(str(asking).split())
+
+
 def _pathless(asking: object, name: str, distribution: Distribution) -> UsageError:
-    who, kind = " ".join(str(asking).split()), type(getattr(distribution, "base_dist", distribution)).__name__
+    who, kind = _named(asking), type(getattr(distribution, "base_dist", distribution)).__name__
     return UsageError(
         f"{who} needs a gradient through the draws of {name!r}, and a {kind} has none: take the objective Rloo() or "
         f"Disarm(), sum it out by Enumerate({name!r}, ...), or take a posterior that draws pathwise, such as a "

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
 
 from vaekit.common.errors import UsageError
+from vaekit.core.company import SINGLE, Company
+from vaekit.core.notation import Formula, Symbol, words_of
 from vaekit.core.trace import Batch, Trace
+from vaekit.objectives.checks import NeedsDensities
 from vaekit.objectives.kl import KL, analytic_kl
-from vaekit.objectives.objective import Step, Terms, TraceObjective, terms_of
+from vaekit.objectives.notation import LIKELIHOOD, RATE
+from vaekit.objectives.objective import OverBatch, Step, Terms, TraceObjective, terms_of
 from vaekit.objectives.schedules import Constant, Schedule, schedule
 
 LIMIT = 10.0
@@ -37,6 +42,7 @@ class Multiplier(nn.Module):
     [1.0, 1.0, 1.649, 2.718]
     """
 
+    company: Company = SINGLE
     log_value: Tensor
     average: Tensor
     last_step: Tensor
@@ -55,7 +61,7 @@ class Multiplier(nn.Module):
     def forward(self, excess: Tensor, step: Tensor) -> Tensor:
         """lambda, `()`, at this step, where the constraint is exceeded by `(batch,)`."""
         if self.training and torch.is_grad_enabled():
-            self._learn(excess.detach().mean().to(self.average.dtype), step)
+            self._learn(self.company.gathered(excess.detach()).mean().to(self.average.dtype), step)
         return self.log_value.exp()
 
     def _learn(self, excess: Tensor, step: Tensor) -> None:
@@ -71,7 +77,7 @@ class Multiplier(nn.Module):
         return f"speed={self.speed}, memory={self.memory}"
 
 
-class Controlled(TraceObjective):
+class Controlled(NeedsDensities, TraceObjective):
     """One of rate and distortion is made small, while a multiplier holds the other at its target.
 
     Args:
@@ -101,10 +107,16 @@ class Controlled(TraceObjective):
         terms = terms_of(trace, batch, trace.log_lik.mean(0), kl)
         loss, held = self.roles(terms.total_kl, -terms.log_likelihood)
         excess = held - self.target(step.count)
-        return Terms(-loss - self.multiplier(excess, step.count) * excess, terms.log_likelihood, terms.kl)
+        return replace(terms, value=-loss - self.multiplier(excess, step.count) * excess)
 
     def extra_repr(self) -> str:
         return f"target={self.target}"
+
+    def stated(self, name: str, gain: str, held: str, what: str) -> Formula:
+        """The Lagrangian: what is made large, and what is held at the target."""
+        target = Symbol("C", f"target of the {what} in nats: {words_of(self.target)}")
+        lam = Symbol("λ", f"multiplier that grows while the {what} is above its target, and falls while it is below")
+        return Formula(name, "=", f"{gain} − λ ({held} − C)", symbols=(target, lam))
 
 
 class TargetDistortion(Controlled):
@@ -120,6 +132,9 @@ class TargetDistortion(Controlled):
     def roles(self, rate: Tensor, distortion: Tensor) -> tuple[Tensor, Tensor]:
         return rate, distortion
 
+    def formula(self, name: str) -> Formula:
+        return self.stated(name, f"−{RATE}", f"−{LIKELIHOOD}", "distortion")
+
 
 class TargetRate(Controlled):
     r"""The smallest distortion at a given rate, :math:`\max E \log p(x \mid z)` subject to :math:`KL \le target`.
@@ -134,11 +149,15 @@ class TargetRate(Controlled):
     def roles(self, rate: Tensor, distortion: Tensor) -> tuple[Tensor, Tensor]:
         return distortion, rate
 
+    def formula(self, name: str) -> Formula:
+        return self.stated(name, LIKELIHOOD, RATE, "rate")
 
-class Capacity(TraceObjective):
+
+class Capacity(OverBatch, NeedsDensities, TraceObjective):
     r"""The distance of the rate from a target is penalised, :math:`E \log p(x \mid z) - \gamma \, |KL - C|`.
 
-    KL is the mean over the batch. With a target that grows, latents come into use one by one.
+    KL is the mean over the batch (over several ranks, each rank's share of it). With a target that grows, latents come
+    into use one by one.
 
     Args:
         target: C in nats, a number or a `Schedule`.
@@ -161,7 +180,11 @@ class Capacity(TraceObjective):
         kl = {name: self.kl(term) for name, term in trace.latents.items()}
         terms = terms_of(trace, batch, trace.log_lik.mean(0), kl)
         distance = (terms.total_kl.mean() - self.target(step.count)).abs()
-        return Terms(terms.log_likelihood - self.gamma * distance, terms.log_likelihood, terms.kl)
+        return replace(terms, value=terms.log_likelihood - self.gamma * distance)
 
     def extra_repr(self) -> str:
         return f"target={self.target}, gamma={self.gamma}"
+
+    def formula(self, name: str) -> Formula:
+        target = Symbol("C", f"target of the rate in nats: {words_of(self.target)}")
+        return Formula(name, "=", f"{LIKELIHOOD} − {self.gamma:g} |{RATE} − C|", symbols=(target,))

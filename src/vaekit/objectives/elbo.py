@@ -9,8 +9,10 @@ from torch import Tensor
 
 from vaekit.common.errors import UsageError
 from vaekit.core.latent import LatentTerm
+from vaekit.core.notation import Formula, Symbol
 from vaekit.core.trace import Batch, Trace
 from vaekit.objectives.kl import KL, analytic_kl, coordinate_kl, over_coordinates
+from vaekit.objectives.notation import LIKELIHOOD, RATE, Weighed, less
 from vaekit.objectives.objective import Step, Terms, TraceObjective, sample_mean, terms_of
 from vaekit.objectives.schedules import Constant, Schedule, schedule
 
@@ -73,6 +75,11 @@ class Elbo(TraceObjective):
 
     def extra_repr(self) -> str:
         return f"beta={self.beta}, free_bits={self.free_bits}, kl={self.kl.__name__}, samples={self.samples}"
+
+    def formula(self, name: str) -> Formula:
+        each = (Symbol("KL_d", "the KL of coordinate d, averaged over the batch"),) if self.free_bits else ()
+        rate = Weighed.by(self.beta, "β", f"Σ_d max({self.free_bits:g}, KL_d)" if self.free_bits else RATE)
+        return Formula(name, "=", less(LIKELIHOOD, rate.text), symbols=(*rate.symbols, *each))
 
 
 def free_bits_kl(per_coordinate: Tensor, nats: float) -> Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -13,6 +13,7 @@ from vaekit.common.errors import UsageError
 from vaekit.core.conditional import Deterministic, Explains
 from vaekit.core.context import Context, as_given
 from vaekit.core.latent import Latent
+from vaekit.core.notation import Formula, Symbol, formula_of
 from vaekit.core.trace import Batch
 from vaekit.core.vae import VAE
 from vaekit.objectives.objective import Objective, Step, Terms
@@ -57,12 +58,12 @@ class Enumerate(Objective):
     def forward(self, model: VAE, batch: Batch, step: Step) -> Terms:
         self.demand(model)
         belief = self._belief(model, batch)
-        terms = self.inner(model, self._every_value(batch, belief), step)
+        terms: Terms = self.inner(model, self._every_value(batch, belief), step)
         kl = {name: belief.mean(term) for name, term in terms.kl.items()}
         kl[self.latent] = kl[self.latent] - belief.entropy
         value = belief.mean(terms.value) + belief.entropy + self.classify * belief.log_known
         rival = None if terms.rival is None else belief.mean(terms.rival)
-        return Terms(value, belief.mean(terms.log_likelihood), kl, rival)
+        return replace(terms, value=value, log_likelihood=belief.mean(terms.log_likelihood), kl=kl, rival=rival)
 
     def demand(self, model: VAE) -> None:
         """Refuse a model that has no discrete latent of this name."""
@@ -94,6 +95,14 @@ class Enumerate(Objective):
 
     def extra_repr(self) -> str:
         return f"{self.latent!r}, classify={self.classify}"
+
+    def formula(self, name: str) -> Formula:
+        y = self.latent
+        inner = formula_of(self.inner, f"{name}(x, {y})")
+        alpha = f" + {self.classify:g} log q({y} | x)" if self.classify else ""
+        known = Formula(f"{name}, {y} known", "=", f"{inner.head}{alpha}")
+        clamped = Symbol(inner.head, f"each density in it is given {y}, and its KL holds −log p({y})")
+        return Formula(name, "=", f"Σ_{y} q({y} | x) {inner.head} + H(q({y} | x))", (inner, known), (clamped,))
 
 
 @dataclass(frozen=True)

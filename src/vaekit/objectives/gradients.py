@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import ClassVar, Final
 
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from vaekit.common.errors import UsageError
 from vaekit.core.context import LEAD, Context
+from vaekit.core.latent import Draw
+from vaekit.core.notation import words_of
 from vaekit.core.trace import Trace
 from vaekit.core.vae import VAE
 from vaekit.objectives.bounds import Bound
-from vaekit.objectives.checks import drawn
+from vaekit.objectives.checks import changes_when_run, drawn, reading_draws
 
 FAINT: Final = 1e-25
 """A slope below this is taken for this one, so that another slope can be had from it by a factor."""
@@ -40,6 +44,11 @@ class Pathwise(Gradient):
     def __call__(self, bound: Bound, trace: Trace) -> tuple[Tensor, Trace]:
         return bound(of_every_draw(trace.log_weight, bound, trace)), trace
 
+    @property
+    def words(self) -> str:
+        """The way in words."""
+        return ""
+
 
 @dataclass(frozen=True)
 class StickTheLanding(Gradient):
@@ -51,9 +60,14 @@ class StickTheLanding(Gradient):
     """
 
     def __call__(self, bound: Bound, trace: Trace) -> tuple[Tensor, Trace]:
-        log_posterior = log_posteriors_of_fixed_parameters(trace.model, trace.values, tuple(drawn(trace)))
+        log_posterior = log_posteriors_of_fixed_parameters(trace.model, trace.values, drawn(trace))
         log_weight = trace.log_joint - sum(log_posterior.values())
         return bound(of_every_draw(log_weight, bound, trace)), trace
+
+    @property
+    def words(self) -> str:
+        """The way in words."""
+        return "through the draws alone, without that of log q by its own parameters"
 
 
 @dataclass(frozen=True)
@@ -82,6 +96,11 @@ class DoublyReparameterised(Gradient):
         scale.factor = bound.path_slope(weight) / direct
         return with_gradient_of(bound(weight), (direct * log_weight).sum(0)), seen
 
+    @property
+    def words(self) -> str:
+        """The way in words."""
+        return "doubly reparameterised"
+
 
 @dataclass(frozen=True)
 class EncoderFollows(Gradient):
@@ -102,6 +121,11 @@ class EncoderFollows(Gradient):
         direct, other = bound.slope(weight).clamp(min=FAINT), self.other.slope(weight)
         scale.factor = other / direct
         return with_gradient_of(bound(weight), (direct * log_joint - other * log_q).sum(0)), seen
+
+    @property
+    def words(self) -> str:
+        """The way in words."""
+        return f"for the encoder that of {words_of(self.other)}"
 
 
 class PathScale:
@@ -135,7 +159,7 @@ def with_paths_scaled(trace: Trace, scale: PathScale, *, fixed: bool) -> Trace:
     draws = drawn(trace)
     values = trace.values | {name: scale.through(draw.value) for name, draw in draws.items()}
     if fixed:
-        log_posterior = log_posteriors_of_fixed_parameters(trace.model, values, tuple(draws))
+        log_posterior = log_posteriors_of_fixed_parameters(trace.model, values, draws)
     else:
         log_posterior = {name: draw.log_prob for name, draw in draws.items()}
     known = {
@@ -156,14 +180,34 @@ class _LogPosteriors(nn.Module):
         return {name: posterior.log_prob(values[name]) for name, posterior in posteriors.items()}
 
 
-def log_posteriors_of_fixed_parameters(model: VAE, values: Context, names: tuple[str, ...]) -> dict[str, Tensor]:
-    """log q(z | x, ...) of the named latents at values in hand, with a gradient by the values alone.
+def log_posteriors_of_fixed_parameters(model: VAE, values: Context, draws: Mapping[str, Draw]) -> dict[str, Tensor]:
+    """log q(z | x, ...) of drawn latents at values in hand, with a gradient by the values alone.
 
-    What inference computes on the way to a posterior is computed anew, by fixed parameters too.
+    A posterior that reads x alone is asked as it was drawn from: no encoder runs again. One that reads another draw
+    must follow the path through that one too, so what inference computes on the way to it is computed anew, by fixed
+    parameters. Raises `UsageError` where that would not be the same posterior, as one with dropout or a codebook.
     """
+    again = reading_draws(model, draws)
+    known = {name: of_fixed_parameters(draw, values[name]) for name, draw in draws.items() if name not in again}
+    return known | (_computed_anew(model, values, again) if again else {})
+
+
+def of_fixed_parameters(draw: Draw, value: Tensor) -> Tensor:
+    """log q of a value with a gradient by the value alone: all of the gradient, less that of the value held fixed."""
+    by_parameters = draw.distribution.log_prob(value.detach())
+    return draw.distribution.log_prob(value) - (by_parameters - by_parameters.detach())
+
+
+def _computed_anew(model: VAE, values: Context, names: tuple[str, ...]) -> dict[str, Tensor]:
+    if part := changes_when_run(model):
+        raise UsageError(
+            f"sticking the landing and double reparameterisation run the posterior of {names[0]!r} again, as it reads "
+            f"another draw, and a {type(part).__name__} would not be the same: take Pathwise(), or leave it out"
+        )
     module = _LogPosteriors(model, names)
     fixed = {name: parameter.detach() for name, parameter in module.named_parameters()}
-    log_posteriors: dict[str, Tensor] = functional_call(module, fixed, (values,))
+    kept = {name: buffer.clone() for name, buffer in module.named_buffers()}
+    log_posteriors: dict[str, Tensor] = functional_call(module, fixed | kept, (values,))
     return log_posteriors
 
 

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from vaekit.common.errors import UsageError
+from vaekit.core.notation import Formula, words_of
 from vaekit.core.trace import Batch, Trace
 from vaekit.objectives.bounds import Blend, Bound, PowerMean
+from vaekit.objectives.checks import NeedsDensities, points_of, refuse_points
 from vaekit.objectives.gradients import EncoderFollows, Gradient, Pathwise
 from vaekit.objectives.kl import sampled_kl
+from vaekit.objectives.notation import WEIGHT, plus_gradient
 from vaekit.objectives.objective import Step, Terms, TraceObjective, terms_of
 
 
-class Weighted(TraceObjective):
+class Weighted(NeedsDensities, TraceObjective):
     """A bound of the log-weights of several draws, and how its gradient is found.
 
     The objectives of the literature are such pairs: `Iwae`, `Miwae`, `Ciwae`, `Piwae`, `Renyi`. `Terms.elbo` is the
-    mean of the same log-weights.
+    mean of the same log-weights. Weights are densities, so a posterior that is a point is refused.
 
     >>> from vaekit.objectives.gradients import StickTheLanding
     >>> Weighted(PowerMean(samples=8, power=0.0), StickTheLanding())
@@ -30,11 +33,15 @@ class Weighted(TraceObjective):
         self.is_bound = bound.is_bound
 
     def of(self, trace: Trace, batch: Batch, step: Step) -> Terms:
+        refuse_points(points_of(trace), self)
         value, seen = self.gradient(self.bound, trace)
         return terms_of(seen, batch, value, {name: sampled_kl(term) for name, term in seen.latents.items()})
 
     def extra_repr(self) -> str:
         return f"{self.bound}, {self.gradient}"
+
+    def formula(self, name: str) -> Formula:
+        return plus_gradient(name, words_of(self.bound), words_of(self.gradient), (WEIGHT,))
 
 
 class Iwae(Weighted):

@@ -56,7 +56,15 @@ def _drawn_kl(term: LatentTerm, posterior: Distribution, prior: Distribution) ->
 
 
 def coordinates(distribution: Distribution) -> Distribution | None:
-    """The independent coordinates of a distribution, or None where it has none."""
+    """The coordinates of a distribution whose event is made of independent ones, else None.
+
+    >>> import torch
+    >>> from torch.distributions import MultivariateNormal, Normal
+    >>> coordinates(Independent(Normal(torch.zeros(1, 1, 3), 1.0), 1))
+    Normal(loc: torch.Size([1, 1, 3]), scale: torch.Size([1, 1, 3]))
+    >>> coordinates(MultivariateNormal(torch.zeros(3), torch.eye(3))) is None
+    True
+    """
     if not isinstance(distribution, Independent):
         return None
     base = distribution.base_dist

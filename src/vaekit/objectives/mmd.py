@@ -10,6 +10,7 @@ from torch import Tensor
 
 from vaekit.common.errors import UsageError
 from vaekit.core.latent import LatentTerm, draw
+from vaekit.objectives.objective import OverBatch
 from vaekit.objectives.penalty import LatentPenalty
 from vaekit.objectives.schedules import Schedule
 
@@ -93,11 +94,12 @@ def _of_pairs(values: Tensor) -> Tensor:
     return (values.sum((-2, -1)) - values.diagonal(dim1=-2, dim2=-1).sum(-1)) / max(n * (n - 1), 1)
 
 
-class Mmd(LatentPenalty):
+class Mmd(OverBatch, LatentPenalty):
     r"""The squared MMD of the aggregate posterior from the prior: an unbiased estimate, from the draws of a batch.
 
     With `Elbo(beta=0)` and a posterior that is a point it makes the Wasserstein autoencoder, with `Elbo(beta)` the
-    InfoVAE, whose alpha and lambda are `beta = 1 - alpha` and `weight = alpha + lambda - 1`.
+    InfoVAE, whose alpha and lambda are `beta = 1 - alpha` and `weight = alpha + lambda - 1`. Over several ranks the
+    batch is each rank's share, of which the estimate is unbiased too.
 
     Args:
         weight: of the squared MMD, which lies within [0, 2] here: it is large beside nats.
@@ -112,6 +114,7 @@ class Mmd(LatentPenalty):
     False
     """
 
+    notation = "MMD²(q({z}), p({z}))"
     compares_pairs = True
 
     def __init__(self, weight: float | Schedule = 1.0, kernel: Kernel | None = None, latent: str = "z") -> None:

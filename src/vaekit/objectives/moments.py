@@ -11,12 +11,15 @@ from torch.distributions import Distribution, MultivariateNormal
 from vaekit.common.errors import UsageError
 from vaekit.core.context import LEAD
 from vaekit.core.latent import LatentTerm
+from vaekit.objectives.objective import OverBatch
 from vaekit.objectives.penalty import LatentPenalty
 from vaekit.objectives.schedules import Schedule
 
 
-class CovarianceMatch(LatentPenalty):
+class CovarianceMatch(OverBatch, LatentPenalty):
     r"""The squared distance of a covariance over the data from the identity.
+
+    Found from the batch; over several ranks, from each rank's share of it.
 
     .. math:: \lambda \sum_{i \ne j} C_{ij}^2 + \lambda \, r \sum_i (C_{ii} - 1)^2
 
@@ -54,6 +57,8 @@ class DipI(CovarianceMatch):
     DipI(weight=Constant(value=10.0, steps=1), latent='z')
     """
 
+    notation = "‖Cov E_q[{z}] − I‖²"
+
     def covariance(self, posterior: Distribution) -> Tensor:
         return covariance_of_means(posterior)
 
@@ -64,6 +69,8 @@ class DipII(CovarianceMatch):
     >>> DipII(weight=10.0, diagonal=10.0)
     DipII(weight=Constant(value=10.0, steps=1), latent='z')
     """
+
+    notation = "‖Cov_q({z}) − I‖²"
 
     def covariance(self, posterior: Distribution) -> Tensor:
         return covariance_of_means(posterior) + mean_covariance(posterior)

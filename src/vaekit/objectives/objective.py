@@ -10,9 +10,11 @@ from typing import Protocol, runtime_checkable
 import torch
 from torch import Tensor, nn
 
+from vaekit.common.errors import UsageError
 from vaekit.core.trace import Batch, Trace
 from vaekit.core.vae import VAE
-from vaekit.objectives.checks import refuse_posteriors_without_path, refuse_without_path
+from vaekit.families.point import point_latents
+from vaekit.objectives.checks import draws_softly, points_of, refuse_posteriors_without_path, refuse_without_path
 
 
 @dataclass(frozen=True)
@@ -37,8 +39,11 @@ class Terms:
     value: Tensor
     log_likelihood: Tensor
     kl: Mapping[str, Tensor]
+    """Of each latent but those whose posterior is a point."""
     rival: Tensor | None = None
     """What the objective's rival parameters maximise, where it has any."""
+    points: tuple[str, ...] = ()
+    """The latents whose posterior is a point: it has no KL, and the model no ELBO."""
 
     @property
     def total_kl(self) -> Tensor:
@@ -47,8 +52,18 @@ class Terms:
 
     @property
     def elbo(self) -> Tensor:
-        """E log p(x | z) - KL, each with weight 1."""
+        """E log p(x | z) - KL, each with weight 1; refused by a `UsageError` where a posterior is a point."""
+        if self.points:
+            raise UsageError(f"there is no ELBO: the posterior of {self.points[0]!r} is a point, which has no density")
         return self.log_likelihood - self.total_kl
+
+
+class OverBatch:
+    """A part of an objective whose term is one of a batch as a whole, and no mean of terms of its examples.
+
+    Over several ranks each takes it over its own share of the batch, and the gradients are averaged: the same as over
+    a smaller batch, which is said at the beginning of a run.
+    """
 
 
 class Rival(nn.Module):
@@ -66,7 +81,8 @@ class Demanding(Protocol):
 class Objective(nn.Module, ABC):
     """A scalar for each example, to be maximised.
 
-    `is_bound` tells whether the value is a lower bound of log p(x); one that is not is never called so.
+    `is_bound` tells whether the value is a lower bound of log p(x) where every posterior has a density that it is drawn
+    from, `bounds(model)` whether it is one for this model. What is no bound is never called one.
     """
 
     is_bound: bool = False
@@ -78,6 +94,18 @@ class Objective(nn.Module, ABC):
     @abstractmethod
     def forward(self, model: VAE, batch: Batch, step: Step) -> Terms:
         """The terms of this batch at this step of the run."""
+
+    def bounds(self, model: VAE) -> bool:
+        """Whether the value is a lower bound of log p(x) while this model learns.
+
+        It is not where a posterior is a point, nor where its draws are soft ones in the place of discrete ones.
+
+        >>> from vaekit.recipes import build
+        >>> from vaekit.objectives import Elbo
+        >>> [Elbo().bounds(build(recipe, (6,)).model) for recipe in ("vae", "ae", "gumbel_vae")]
+        [True, False, False]
+        """
+        return self.is_bound and not point_latents(model) and not draws_softly(model)
 
     def rivals(self) -> list[nn.Parameter]:
         """The parameters that maximise `Terms.rival`, where all others maximise `Terms.value`; mostly none."""
@@ -119,6 +147,7 @@ def sample_mean(log_terms: Tensor, batch: Batch) -> Tensor:
 
 
 def terms_of(trace: Trace, batch: Batch, value: Tensor, kl: Mapping[str, Tensor]) -> Terms:
-    """The terms of a trace, with the KL of each latent averaged over samples."""
-    means = {name: sample_mean(term, batch) for name, term in kl.items()}
-    return Terms(value, sample_mean(trace.log_lik, batch), means)
+    """The terms of a trace, with the KL of each latent that has one averaged over samples."""
+    points = points_of(trace)
+    means = {name: sample_mean(term, batch) for name, term in kl.items() if name not in points}
+    return Terms(value, sample_mean(trace.log_lik, batch), means, points=points)

@@ -5,13 +5,16 @@ from __future__ import annotations
 from torch import Tensor
 
 from vaekit.common.errors import UsageError
+from vaekit.core.notation import Formula, Symbol
 from vaekit.core.trace import Batch, Trace
 from vaekit.core.vae import VAE
 from vaekit.families import Quantize
 from vaekit.families.quantize import Point
 from vaekit.objectives.checks import drawn
+from vaekit.objectives.notation import Weighed
 from vaekit.objectives.objective import Step
 from vaekit.objectives.penalty import Penalty
+from vaekit.objectives.schedules import Constant
 
 
 class Commitment(Penalty):
@@ -50,3 +53,8 @@ class Commitment(Penalty):
 
     def extra_repr(self) -> str:
         return str(self.weight)
+
+    def formula(self, name: str) -> Formula:
+        said = Symbol("e(x)", "what the encoder says, before it is rounded to a code")
+        weighed = Weighed.by(Constant(self.weight), "", "‖e(x) − z‖²")
+        return Formula(name, "=", weighed.text, symbols=(said,))

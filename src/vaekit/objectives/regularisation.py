@@ -6,10 +6,12 @@ import torch
 from torch import Tensor
 
 from vaekit.core.latent import LatentTerm
+from vaekit.core.notation import Formula
 from vaekit.core.trace import Batch, Trace
 from vaekit.objectives.kl import over_coordinates
+from vaekit.objectives.notation import Weighed
 from vaekit.objectives.objective import Step
-from vaekit.objectives.penalty import LatentPenalty, Penalty
+from vaekit.objectives.penalty import LatentPenalty, OfOneLatent, Penalty
 from vaekit.objectives.schedules import Schedule, schedule
 
 
@@ -22,11 +24,13 @@ class CodeNorm(LatentPenalty):
     CodeNorm(weight=Constant(value=0.1, steps=1), latent='z')
     """
 
+    notation = "‖{z}‖² / 2"
+
     def loss(self, term: LatentTerm) -> Tensor:
         return over_coordinates(term.value.square()).mean(0) / 2
 
 
-class GradientPenalty(Penalty):
+class GradientPenalty(OfOneLatent, Penalty):
     r"""The squared norm of the decoder's Jacobian, :math:`\| \partial E[x \mid z] / \partial z \|_F^2`, at the codes.
 
     Estimated without bias from one random direction v of x: :math:`E_v \|J^T v\|^2 = \|J\|_F^2`. The decoder runs once
@@ -43,9 +47,7 @@ class GradientPenalty(Penalty):
     """
 
     def __init__(self, weight: float | Schedule = 1e-2, latent: str = "z") -> None:
-        super().__init__()
-        self.weight = schedule(weight)
-        self.latent = latent
+        super().__init__(weight, latent)
 
     def forward(self, trace: Trace, batch: Batch, step: Step) -> Tensor:
         with torch.enable_grad():
@@ -55,8 +57,9 @@ class GradientPenalty(Penalty):
             (along,) = torch.autograd.grad((mean * torch.randn_like(mean)).sum(), code, create_graph=True)
         return self.weight(step.count) * over_coordinates(along.square()).mean(0)
 
-    def extra_repr(self) -> str:
-        return f"weight={self.weight}, latent={self.latent!r}"
+    def formula(self, name: str) -> Formula:
+        weighed = Weighed.by(self.weight, "γ", f"‖∂E[x | {self.latent}] / ∂{self.latent}‖²")
+        return Formula(name, "=", weighed.text, symbols=weighed.symbols)
 
 
 class WeightDecay(Penalty):
@@ -78,3 +81,7 @@ class WeightDecay(Penalty):
 
     def extra_repr(self) -> str:
         return f"weight={self.weight}"
+
+    def formula(self, name: str) -> Formula:
+        weighed = Weighed.by(self.weight, "γ", "‖weights of the likelihood‖² / 2")
+        return Formula(name, "=", weighed.text, symbols=weighed.symbols)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from vaekit.common.errors import UsageError
+from vaekit.core.notation import words_of
 
 
 class Schedule(ABC):
@@ -51,10 +52,15 @@ class Constant(Schedule):
     def __call__(self, step: Tensor) -> Tensor:
         return torch.full_like(step, self.value, dtype=torch.get_default_dtype())
 
+    @property
+    def words(self) -> str:
+        """The number."""
+        return f"{self.value:g}"
+
 
 @dataclass(frozen=True)
-class Linear(Schedule):
-    """From start to end in a straight line, then staying at the end."""
+class Way(Schedule):
+    """From a start to an end in so many steps. Raises `UsageError` for less than one."""
 
     start: float
     end: float
@@ -62,24 +68,32 @@ class Linear(Schedule):
 
     def __post_init__(self) -> None:
         _require_steps(self.steps)
+
+
+@dataclass(frozen=True)
+class Linear(Way):
+    """From start to end in a straight line, then staying at the end."""
 
     def __call__(self, step: Tensor) -> Tensor:
         return self.start + (self.end - self.start) * _progress(step, self.steps)
 
+    @property
+    def words(self) -> str:
+        """Where it goes, and in how many steps."""
+        return f"{self.start:g} to {self.end:g} in {self.steps:,} steps"
+
 
 @dataclass(frozen=True)
-class Cosine(Schedule):
+class Cosine(Way):
     """From start to end along half a cosine, then staying at the end."""
-
-    start: float
-    end: float
-    steps: int
-
-    def __post_init__(self) -> None:
-        _require_steps(self.steps)
 
     def __call__(self, step: Tensor) -> Tensor:
         return self.end + (self.start - self.end) * (1 + torch.cos(math.pi * _progress(step, self.steps))) / 2
+
+    @property
+    def words(self) -> str:
+        """Where it goes, and in how many steps."""
+        return f"{self.start:g} to {self.end:g} along half a cosine in {self.steps:,} steps"
 
 
 @dataclass(frozen=True)
@@ -104,6 +118,11 @@ class Cyclical(Schedule):
         within = torch.remainder(step, self.steps) / self.steps
         return self.start + (self.end - self.start) * (within / self.ramp).clamp(max=1.0)
 
+    @property
+    def words(self) -> str:
+        """Where it goes, and how often."""
+        return f"{self.start:g} to {self.end:g} again and again, every {self.steps:,} steps"
+
 
 @dataclass(frozen=True)
 class Sequence(Schedule):
@@ -120,6 +139,11 @@ class Sequence(Schedule):
     def __call__(self, step: Tensor) -> Tensor:
         later = self.second((step - self.first.steps).clamp(min=0))
         return torch.where(step < self.first.steps, self.first(step), later)
+
+    @property
+    def words(self) -> str:
+        """One, then the other."""
+        return f"{words_of(self.first)}, then {words_of(self.second)}"
 
 
 def schedule(value: float | Schedule) -> Schedule:

@@ -17,13 +17,15 @@ from torch.distributions import Bernoulli, Distribution, Independent
 from vaekit.common.errors import UsageError
 from vaekit.core.conditional import Deterministic
 from vaekit.core.latent import Draw
+from vaekit.core.notation import Formula
 from vaekit.core.order import depending_on
 from vaekit.core.trace import Batch, Trace
 from vaekit.core.vae import VAE
 from vaekit.objectives.bounds import Bound
-from vaekit.objectives.checks import drawn, without_path
+from vaekit.objectives.checks import NeedsDensities, drawn, without_path
 from vaekit.objectives.gradients import Gradient, of_every_draw
 from vaekit.objectives.kl import KL, analytic_kl
+from vaekit.objectives.notation import ELBO, plus_gradient
 from vaekit.objectives.objective import Step, Terms, TraceObjective, sample_mean, terms_of
 
 
@@ -68,8 +70,12 @@ class Rloo(TraceObjective):
     def extra_repr(self) -> str:
         return f"samples={self.samples}, kl={self.kl.__name__}"
 
+    def formula(self, name: str) -> Formula:
+        way = f"by the score function of discrete latents, against the mean of the other draws of {self.samples}"
+        return plus_gradient(name, ELBO, way)
 
-class Disarm(TraceObjective):
+
+class Disarm(NeedsDensities, TraceObjective):
     r"""The ELBO, with an unbiased gradient for Bernoulli latents from pairs of opposite draws.
 
     Of :math:`b = 1[u < \sigma(\alpha)]` and :math:`\tilde b = 1[1 - u < \sigma(\alpha)]`, each a draw of its own,
@@ -134,6 +140,10 @@ class Disarm(TraceObjective):
     def extra_repr(self) -> str:
         return f"samples={self.samples}, kl={self.kl.__name__}"
 
+    def formula(self, name: str) -> Formula:
+        pairs = "a pair" if self.samples == 1 else f"{self.samples} pairs"
+        return plus_gradient(name, ELBO, f"by the score function of the bits, from {pairs} of opposite draws")
+
 
 @dataclass(frozen=True)
 class Seen:
@@ -169,6 +179,11 @@ class LeaveOneOut(Gradient):
         left = bound(without.flatten(1)).unflatten(0, (draws, -1))
         score = ((value.detach() - left) * of_every_draw(log_score(trace), bound, trace)).sum(0)
         return with_extra_gradient(value, score), trace
+
+    @property
+    def words(self) -> str:
+        """The way in words."""
+        return "by the score function of discrete latents, against what the other draws say"
 
 
 def _one_each(log_weight: Tensor) -> Tensor:

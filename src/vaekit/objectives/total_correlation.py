@@ -11,7 +11,9 @@ from torch import Tensor
 
 from vaekit.common.errors import UsageError
 from vaekit.core.latent import LatentTerm
+from vaekit.families.point import is_point
 from vaekit.objectives.kl import coordinates
+from vaekit.objectives.objective import OverBatch
 from vaekit.objectives.penalty import LatentPenalty
 from vaekit.objectives.schedules import Schedule
 
@@ -67,7 +69,7 @@ class WeightedSampling(Aggregation):
         return even, even
 
 
-class TotalCorrelation(LatentPenalty):
+class TotalCorrelation(OverBatch, LatentPenalty):
     r"""The total correlation of the aggregate posterior, estimated from the batch.
 
     .. math:: TC = E_{q(z)} \log \frac{q(z)}{\prod_d q(z_d)}
@@ -75,7 +77,8 @@ class TotalCorrelation(LatentPenalty):
     The KL of the ELBO is mutual information + TC + what the coordinates' own KL is. So a weight of beta - 1 on top of
     the TC that the ELBO holds makes the beta-TCVAE, `Elbo() + TotalCorrelation(beta - 1, num_data)`, and beta = 1 is
     the ELBO itself, whatever the estimate is worth. In few examples of a batch the estimate is too high, the more so
-    the narrower the posteriors are; compare values only at equal batch size.
+    the narrower the posteriors are; compare values only at equal batch size. Over several ranks the batch is each
+    rank's share.
 
     Args:
         weight: beta - 1, a number or a `Schedule`.
@@ -95,6 +98,7 @@ class TotalCorrelation(LatentPenalty):
     torch.Size([8])
     """
 
+    notation = "TC(q({z}))"
     compares_pairs = True
 
     def __init__(
@@ -128,7 +132,7 @@ def aggregate_log_densities(term: LatentTerm, aggregation: Aggregation) -> tuple
 def pairwise_log_densities(term: LatentTerm) -> Tensor:
     """log q(z_d | x_j) of the draw from each example i, `(sample * batch i, batch j, coordinate)`."""
     posterior = None if term.drawn is None else coordinates(term.drawn.distribution)
-    if posterior is None or posterior.batch_shape[0] != 1:
+    if posterior is None or posterior.batch_shape[0] != 1 or is_point(posterior):
         raise UsageError(
             "the total correlation is found of a posterior that reads x alone and has independent coordinates, "
             "as 'normal' has: take such a posterior"

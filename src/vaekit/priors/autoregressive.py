@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from vaekit.core.notation import Formula, Symbol, density
 from vaekit.families.codes import Codes
 from vaekit.nets.transformer import CausalTransformer
 from vaekit.priors.codes import OfCodes, Sequences
@@ -56,3 +57,7 @@ class Autoregressive(OfCodes):
 
     def law(self) -> Sequences:
         return OneByOne(self.net)
+
+    def formula(self, name: str) -> Formula:
+        digits = Symbol("cᵢ", f"digits of the codes of {name}, each below {self.codes.codes}", (self.length,))
+        return Formula(density("p", name, ()), "=", "Πᵢ p(cᵢ | c₁ … cᵢ₋₁), by a causal transformer", symbols=(digits,))

@@ -13,6 +13,7 @@ from torch.distributions.constraints import Constraint
 
 from vaekit.core.conditional import Conditional
 from vaekit.core.context import Context
+from vaekit.core.notation import Formula, density
 from vaekit.families.codes import Codes, OnCodes, require_dimensions
 from vaekit.priors.standard import EventShape, event_of_prior
 
@@ -135,3 +136,6 @@ class UniformCodes(OfCodes):
 
     def law(self) -> Sequences:
         return Alike(self.codes.codes, self.length, self.like)
+
+    def formula(self, name: str) -> Formula:
+        return Formula(density("p", name, ()), "=", f"{self.codes.codes}^(−{self.length})")

@@ -15,9 +15,11 @@ from torch.distributions.constraints import Constraint
 
 from vaekit.common.errors import DataError, UsageError
 from vaekit.common.seeds import seeded
+from vaekit.core.company import SINGLE, Company
 from vaekit.core.conditional import Conditional
 from vaekit.core.context import Context
 from vaekit.core.meeting import ROW, Rows
+from vaekit.core.notation import Formula, Symbol
 from vaekit.families import positive
 from vaekit.flows.distribution import Shape
 from vaekit.priors.standard import EventShape, event_of_prior
@@ -155,6 +157,7 @@ class ExemplarPrior(Conditional):
     torch.Size([5, 3])
     """
 
+    company: Company = SINGLE
     codes: Tensor
 
     def __init__(self, encoder: Conditional, event_shape: EventShape, choice: Choice | None = None) -> None:
@@ -190,6 +193,12 @@ class ExemplarPrior(Conditional):
         means = self.codes if len(self.codes) else self.codes.new_zeros(1, *self.codes.shape[1:])
         return Exemplars(means, self.scale)
 
+    def train(self, mode: bool = True) -> ExemplarPrior:
+        """Set the mode. What is learned in training makes codes stale; fused optimisers leave no other trace of it."""
+        if mode:
+            self._seen = None
+        return super().train(mode)
+
     def settle(self) -> None:
         """In evaluation, bring the codes up to date with the encoder's weights."""
         if self._shared is not None and not self.training and self._seen != self._weights():
@@ -204,7 +213,8 @@ class ExemplarPrior(Conditional):
         row = context[ROW].squeeze(0)
         chosen = self.choice(row, self.codes)
         means = self._means(rows, chosen.index)
-        self.codes.index_copy_(0, row, means[: len(row)].detach())
+        learnt = self.company.gathered(means[: len(row)].detach())
+        self.codes.index_copy_(0, self.company.gathered(row), learnt)
         return Exemplars(means, self.scale, chosen.visible, chosen.log_total)
 
     def _encode_all(self, rows: Shared) -> None:
@@ -232,6 +242,12 @@ class ExemplarPrior(Conditional):
 
     def extra_repr(self) -> str:
         return f"exemplars={len(self.codes)}, event={tuple(self.codes.shape[1:])}, choice={self.choice}"
+
+    def formula(self, name: str) -> Formula:
+        rows = Symbol("xₙ", "training rows; in training a row leaves itself out")
+        mean = Symbol("μ(xₙ)", f"mean of q({name} | xₙ)", tuple(self.codes.shape[1:]))
+        scale = Symbol("σ", "one scale for all exemplars, learned", ())
+        return Formula(name, "~", "1/N Σₙ N(μ(xₙ), σ² I)", symbols=(rows, mean, scale))
 
 
 def _settled(prior: ExemplarPrior, prefix: str, keep_vars: bool) -> None:

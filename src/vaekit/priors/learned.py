@@ -9,6 +9,7 @@ from torch.distributions import Distribution, Normal
 from vaekit.core.conditional import Conditional
 from vaekit.core.context import LEAD, Context
 from vaekit.core.family import Family, over_event
+from vaekit.core.notation import Formula, Symbol, term
 from vaekit.families import positive
 from vaekit.priors.standard import EventShape, event_of_prior
 
@@ -36,6 +37,9 @@ class LearnedPrior(Conditional):
 
     def extra_repr(self) -> str:
         return f"parameters={tuple(self.params.shape[LEAD:])}"
+
+    def formula(self, name: str) -> Formula:
+        return Formula(name, "~", f"{term(self.family, '')}, learned")
 
 
 class Ard(Conditional):
@@ -69,3 +73,7 @@ class Ard(Conditional):
 
     def extra_repr(self) -> str:
         return f"event={tuple(self.raw.shape)}"
+
+    def formula(self, name: str) -> Formula:
+        scale = Symbol("σ", "relevance of each coordinate, learned", tuple(self.raw.shape))
+        return Formula(name, "~", "N(0, diag σ²)", symbols=(scale,))

@@ -14,6 +14,7 @@ from vaekit.common.errors import UsageError
 from vaekit.core.conditional import Conditional
 from vaekit.core.context import Context
 from vaekit.core.family import Family
+from vaekit.core.notation import Formula, Symbol, term
 from vaekit.families import Normal
 from vaekit.flows.distribution import Shape
 from vaekit.priors.standard import EventShape, event_of_prior
@@ -130,3 +131,7 @@ class LearnedMixture(Conditional):
 
     def extra_repr(self) -> str:
         return f"components={len(self.logits)}, parameters={tuple(self.params.shape[1:])}"
+
+    def formula(self, name: str) -> Formula:
+        weights = Symbol("wₖ", "weights of the components, learned as they are", tuple(self.logits.shape))
+        return Formula(name, "~", f"Σₖ wₖ {term(self.family, 'k')}", symbols=(weights,))

@@ -10,6 +10,7 @@ from torch import Size
 
 from vaekit.common.errors import UsageError, unknown
 from vaekit.core import NOTHING, VAE, Conditional, Latent
+from vaekit.core.measure import measure_of
 from vaekit.priors.fits import PRIOR_FITS, PriorFit
 
 
@@ -49,6 +50,16 @@ def prior_shape(model: VAE, latent: str) -> Size:
         )
     shape: Size = prior(NOTHING).event_shape
     return shape
+
+
+def refuse_unlike_support(model: VAE, latent: str) -> None:
+    """Refuse a latent that is not a vector of real numbers: priors that are fitted to codes are densities of those."""
+    measure = measure_of(dict(model.latents())[latent].prior(NOTHING))
+    if measure not in (None, "volume"):
+        raise UsageError(
+            f"a prior fitted to codes is a density over real vectors, and {latent!r} is measured by {measure}: "
+            "refit another latent"
+        )
 
 
 def record_of(kind: PriorFit) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from vaekit.common.errors import UsageError
 from vaekit.core.conditional import Conditional, Deterministic
 from vaekit.core.context import LEAD, Context, read
 from vaekit.core.meeting import Rows
+from vaekit.core.notation import Formula, Symbol, density
 from vaekit.priors.mixture import Mixture
 from vaekit.priors.ranges import Anything, Range, range_of
 
@@ -115,8 +116,19 @@ class VampPrior(Conditional):
     def extra_repr(self) -> str:
         return f"pseudo_inputs={tuple(self.raw.shape)}, within={type(self.within).__name__}"
 
+    def formula(self, name: str) -> Formula:
+        posterior = density("q", name, ("uₖ", *self.given))
+        u = Symbol("uₖ", f"pseudo-inputs, learned, k = 1 … {len(self.raw)}", tuple(self.raw.shape[1:]))
+        return Formula(density("p", name, self.given), "=", f"1/{len(self.raw)} Σₖ {posterior}", symbols=(u,))
 
-def waiting_vamp(encoder: Conditional, pseudo_inputs: int, event_shape: Size, support: Constraint | None) -> VampPrior:
+
+def waiting_vamp(
+    encoder: Conditional,
+    pseudo_inputs: int,
+    event_shape: Size,
+    support: Constraint | None,
+    nodes: Mapping[str, Deterministic] = NO_NODES,
+) -> VampPrior:
     """A VampPrior for data that are not there yet: the first run starts its pseudo-inputs at training rows.
 
     Args:
@@ -124,6 +136,7 @@ def waiting_vamp(encoder: Conditional, pseudo_inputs: int, event_shape: Size, su
         pseudo_inputs: K.
         event_shape: shape of a row.
         support: the values a row may hold.
+        nodes: values between x and the encoder that the model computes, by name, in the order they are computed.
 
     >>> from torch.distributions import constraints
     >>> from vaekit.core import Parametric
@@ -133,9 +146,11 @@ def waiting_vamp(encoder: Conditional, pseudo_inputs: int, event_shape: Size, su
     >>> bool(((prior.pseudo_inputs > 0) & (prior.pseudo_inputs < 1)).all())
     True
     """
+    if pseudo_inputs < 1:
+        raise UsageError(f"a VampPrior of {pseudo_inputs} pseudo-inputs: it needs at least 1")
     within = range_of(support, event_shape)
     start = within.inside(0.1 * torch.randn(pseudo_inputs, *event_shape))
-    return VampPrior(encoder, start, within, meets_rows=True)
+    return VampPrior(encoder, start, within, nodes, meets_rows=True)
 
 
 def _conditions(encoder: Conditional, nodes: Mapping[str, Deterministic]) -> tuple[str, ...]:

@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import torch
 from torch import Size, Tensor
 from torch.distributions import Beta, Dirichlet, Distribution, Gamma
 
 from vaekit.common.errors import UsageError
-from vaekit.core.conditional import Conditional, Fixed
+from vaekit.core.conditional import Conditional, Fixed, Settled
 from vaekit.core.context import Context
 from vaekit.core.family import Family
+from vaekit.core.notation import Formula, constant, term
 from vaekit.families import Bernoulli, Concrete, OneHot, SoftBits, SoftClasses
 from vaekit.families.positions import over_positions
 from vaekit.families.sphere import UniformOnSphere
 from vaekit.priors.standard import EventShape, event_of_prior
 
 
-class FixedVectors(Conditional):
-    """A distribution of vectors that reads nothing and learns nothing, the same at each position of an event.
+class FixedVectors(Settled):
+    """A settled distribution of vectors, the same at each position of an event.
 
     `make` is a distribution of vectors along the first event axis, the tensors are its parameters,
     `(*positions, D)` each.
@@ -29,19 +28,8 @@ class FixedVectors(Conditional):
     torch.Size([3, 7, 7])
     """
 
-    def __init__(self, make: Callable[..., Distribution], **params: Tensor) -> None:
-        super().__init__()
-        self.make = make
-        self.names = tuple(params)
-        for name, value in params.items():
-            self.register_buffer(name, value, persistent=False)
-
     def forward(self, context: Context) -> Distribution:
-        base = self.make(**{name: getattr(self, name) for name in self.names}, validate_args=False)
-        return over_positions(base, lead=0)
-
-    def extra_repr(self) -> str:
-        return f"{getattr(self.make, '__name__', self.make)}, {tuple(getattr(self, self.names[0]).shape)}"
+        return over_positions(self.made(), lead=0)
 
 
 class Neutral(Conditional):
@@ -64,6 +52,10 @@ class Neutral(Conditional):
     def forward(self, context: Context) -> Distribution:
         distribution: Distribution = self.family(self.zeros)
         return distribution
+
+    def formula(self, name: str) -> Formula:
+        mean = constant(self.family(self.zeros).mean)
+        return Formula(name, "~", term(self.family, "") + (f", mean {mean}" if mean else ""))
 
 
 def _vectors(event_shape: EventShape, what: str) -> Size:

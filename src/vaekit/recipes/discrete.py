@@ -23,40 +23,23 @@ def of_bits(parts: Parts) -> VAE:
     return at_unit_scale(parts, Latent(parts.prior(), parts.encoder()), mean=0.5, spread=0.5)
 
 
-@recipe(
-    "bits, with an unbiased gradient",
-    "Kool, van Hoof and Welling",
-    2019,
-    latent=200,
-    posterior="bernoulli",
-    prior="bits",
-)
+BITS = {"latent": 200, "posterior": "bernoulli", "prior": "bits"}
+SOFT_BITS = {"latent": 200, "posterior": "concrete_bernoulli", "prior": "soft_bits"}
+
+
+@recipe("bits, with an unbiased gradient", "Kool, van Hoof and Welling", 2019, **BITS)
 def bernoulli_vae(parts: Parts, samples: int = 4) -> Recipe:
     """The VAE with Bernoulli latents, learned by leave-one-out baselines."""
     return Recipe(of_bits(parts), Rloo(samples))
 
 
-@recipe(
-    "bits, with an unbiased gradient from opposite draws",
-    "Dong, Mnih and Tucker",
-    2020,
-    latent=200,
-    posterior="bernoulli",
-    prior="bits",
-)
+@recipe("bits, with an unbiased gradient from opposite draws", "Dong, Mnih and Tucker", 2020, **BITS)
 def disarm_vae(parts: Parts, samples: int = 1) -> Recipe:
     """The VAE with Bernoulli latents, learned by antithetic pairs."""
     return Recipe(of_bits(parts), Disarm(samples))
 
 
-@recipe(
-    "soft bits as the latents themselves",
-    "Maddison, Mnih and Teh",
-    2017,
-    latent=200,
-    posterior="concrete_bernoulli",
-    prior="soft_bits",
-)
+@recipe("soft bits as the latents themselves", "Maddison, Mnih and Teh", 2017, **SOFT_BITS)
 def concrete_vae(parts: Parts) -> Recipe:
     """The VAE with binary Concrete latents: its ELBO is a bound for a model whose latents are soft."""
     return Recipe(of_bits(parts), Elbo())
@@ -70,10 +53,14 @@ def gumbel_vae(
     temperature: float = 1.0,
     coldest: float = 0.5,
     steps: int = 20_000,
+    hard: bool = False,
 ) -> Recipe:
-    """The Gumbel-softmax VAE. While it trains its value is no bound; where it is evaluated, draws are discrete."""
+    """The Gumbel-softmax VAE. While it trains its value is no bound; where it is evaluated, draws are discrete.
+
+    With hard draws, straight-through, it is a bound all the time.
+    """
     shaped = parts.of_shape(levels, groups)
-    family = GumbelSoftmax(SoftClasses(axes=2), Linear(temperature, coldest, steps))
+    family = GumbelSoftmax(SoftClasses(axes=2), Linear(temperature, coldest, steps), hard)
     z = Latent(classes(shaped.latent_shape), shaped.encoder(family=family))
     return Recipe(at_unit_scale(shaped, z, mean=1 / levels, spread=(levels - 1) ** 0.5 / levels), Elbo())
 

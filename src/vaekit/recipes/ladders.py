@@ -14,14 +14,19 @@ from vaekit.nets.ladder import Absorb, Grow, Tower
 from vaekit.objectives import Elbo
 from vaekit.priors import standard_normal
 from vaekit.recipes.parts import Parts
+from vaekit.recipes.priors import vamp
 from vaekit.recipes.registry import Recipe, recipe
 
 
 @recipe("two levels of latents", "Rezende, Mohamed and Wierstra", 2014, latent=40, net="gated")
-def hvae(parts: Parts) -> Recipe:
-    """The hierarchical VAE: p(z2) p(z1 | z2) p(x | z1, z2), inferred as q(z2 | x) q(z1 | x, z2)."""
+def hvae(parts: Parts, pseudo_inputs: int = 0) -> Recipe:
+    """The hierarchical VAE: p(z2) p(z1 | z2) p(x | z1, z2), inferred as q(z2 | x) q(z1 | x, z2).
+
+    With pseudo-inputs the prior of z2 is a VampPrior (Tomczak and Welling, 2018, who train it with 500 of them).
+    """
     z, x = parts.latent_shape, parts.event_shape
-    z2 = Latent(parts.prior(), parts.encoder())
+    top = parts.encoder()
+    z2 = Latent(vamp(parts, top, pseudo_inputs) if pseudo_inputs else parts.prior(), top)
     z1 = Latent(parts.between({"z2": z}), parts.encoder({"x": x, "z2": z}))
     return Recipe(VAE(parts.decoder({"z1": z, "z2": z}), z2=z2, z1=z1), Elbo())
 
@@ -36,21 +41,37 @@ def bottom_up_vae(parts: Parts) -> Recipe:
 
 
 @recipe("a ladder of vectors that merges data and latents by precision", "Sønderby et al.", 2016, latent=32)
-def ladder_vae(parts: Parts, levels: int = 3, width: int = 256) -> Recipe:
-    """The ladder VAE: features computed from the bottom up, latents drawn from the top down, each half as large."""
-    nodes: dict[str, Latent | Deterministic] = {}
+def ladder_vae(parts: Parts, levels: int = 3, width: int = 256, pseudo_inputs: int = 0) -> Recipe:
+    """The ladder VAE: features computed from the bottom up, latents drawn from the top down, each half as large.
+
+    With pseudo-inputs the prior of the top latent is a VampPrior, and its posterior is what the data say alone.
+    """
+    features = _ladder_features(parts, levels, width)
+    top = parts.of_size(2 ** (levels - 1))
+    message = top.encoder({f"d{levels}": Size((width,))})
+    if pseudo_inputs:
+        latents = {f"z{levels}": Latent(vamp(top, message, pseudo_inputs, features), message)}
+    else:
+        prior = top.prior()
+        latents = {f"z{levels}": Latent(prior, PrecisionWeighted(message, prior))}
+    above = {f"z{levels}": top.latent_shape}
+    for level in range(levels - 1, 0, -1):
+        z = parts.of_size(2 ** (level - 1))
+        between, message = z.between(above), z.encoder({f"d{level}": Size((width,))})
+        latents[f"z{level}"] = Latent(between, PrecisionWeighted(message, between))
+        above = {f"z{level}": z.latent_shape}
+    return Recipe(VAE(parts.decoder(above), **features, **latents), Elbo())
+
+
+def _ladder_features(parts: Parts, levels: int, width: int) -> dict[str, Deterministic]:
+    """Features of x from the bottom up, each level's read off those below it."""
+    features: dict[str, Deterministic] = {}
     below, shape = "x", Size(parts.event_shape)
     for level in range(1, levels + 1):
         net = parts.architecture.builder().down([shape], (width,))
-        nodes[f"d{level}"] = Deterministic(nn.Sequential(net, nn.SiLU()), below)
+        features[f"d{level}"] = Deterministic(nn.Sequential(net, nn.SiLU()), below)
         below, shape = f"d{level}", Size((width,))
-    above: dict[str, Size] = {}
-    for level in range(levels, 0, -1):
-        z, features = parts.of_size(2 ** (level - 1)), {f"d{level}": Size((width,))}
-        prior, message = z.between(above) if above else z.prior(), z.encoder(features)
-        nodes[f"z{level}"] = Latent(prior, PrecisionWeighted(message, prior))
-        above = {f"z{level}": z.latent_shape}
-    return Recipe(VAE(parts.decoder(above), **nodes), Elbo())
+    return features
 
 
 @dataclass(frozen=True)

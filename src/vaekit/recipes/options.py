@@ -10,7 +10,7 @@ from vaekit.common.errors import UsageError
 
 
 def as_type(declared: Any, value: object, name: str) -> Any:
-    """A setting as its declared type: a number, a word, or whole numbers in a row, any of them or None.
+    """A setting as its declared type: a number, a word, true or false, or whole numbers in a row, any of them or None.
 
     Raises `UsageError` that names the setting.
 
@@ -51,4 +51,11 @@ def _word(value: object, name: str) -> str:
     return value
 
 
-CONVERT: dict[Any, Callable[[object, str], Any]] = {float: _real, int: _whole, str: _word}
+def _yes_or_no(value: object, name: str) -> bool:
+    known = {"true": True, "false": False}
+    if str(value).lower() not in known:
+        raise UsageError(f"setting {name!r} is {value!r}: it must be true or false")
+    return known[str(value).lower()]
+
+
+CONVERT: dict[Any, Callable[[object, str], Any]] = {bool: _yes_or_no, float: _real, int: _whole, str: _word}

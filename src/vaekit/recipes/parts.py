@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from torch import Size, nn
+from torch.distributions.constraints import Constraint
 
 from vaekit.common.errors import UsageError
 from vaekit.core import Conditional, Deterministic, Family, Parametric
@@ -77,6 +78,11 @@ class Parts:
         """The same parts with a latent this many times smaller."""
         latent = max(1, self.architecture.latent // divisor)
         return replace(self, architecture=replace(self.architecture, latent=latent))
+
+    @property
+    def support(self) -> Constraint:
+        """The values that a row may hold."""
+        return LIKELIHOODS[self.architecture.likelihood](self.event_shape).support
 
     def prior(self) -> Conditional:
         """p(z)."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from vaekit.common.errors import UsageError
-from vaekit.core import VAE, Conditional, Latent
+from vaekit.core import VAE, Conditional, Deterministic, Latent
 from vaekit.objectives import Elbo
 from vaekit.priors import ExemplarPrior, LearnedMixture, Nearest
-from vaekit.priors.vamp import waiting_vamp
+from vaekit.priors.vamp import NO_NODES, waiting_vamp
 from vaekit.recipes.classic import one_latent
 from vaekit.recipes.parts import Architecture, Parts
 from vaekit.recipes.registry import Recipe, recipe
@@ -20,6 +22,13 @@ def own(parts: Parts, prior: Conditional) -> Conditional:
     return prior
 
 
+def vamp(
+    parts: Parts, encoder: Conditional, pseudo_inputs: int, nodes: Mapping[str, Deterministic] = NO_NODES
+) -> Conditional:
+    """A VampPrior of so many pseudo-inputs over a latent that the encoder infers, in the place of the chosen prior."""
+    return own(parts, waiting_vamp(encoder, pseudo_inputs, parts.event_shape, parts.support, nodes))
+
+
 @recipe("a prior that mixes normals, all of them learned", "Nalisnick, Hertel and Smyth", 2016)
 def mixture_prior_vae(parts: Parts, components: int = 50) -> Recipe:
     """The VAE with a mixture of normals for its prior."""
@@ -31,8 +40,7 @@ def mixture_prior_vae(parts: Parts, components: int = 50) -> Recipe:
 def vamp_vae(parts: Parts, pseudo_inputs: int = 500) -> Recipe:
     """The VAE with a VampPrior."""
     encoder, decoder = parts.encoder(), parts.decoder()
-    prior = own(parts, waiting_vamp(encoder, pseudo_inputs, parts.event_shape, decoder.support))
-    return Recipe(VAE(decoder, z=Latent(prior, encoder)), Elbo())
+    return Recipe(VAE(decoder, z=Latent(vamp(parts, encoder, pseudo_inputs), encoder)), Elbo())
 
 
 @recipe("a prior with a component at each training row", "Norouzi, Fleet and Norouzi", 2020, latent=40, net="gated")

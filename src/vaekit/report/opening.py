@@ -1,4 +1,4 @@
-"""The page's opening: what was trained and how good it is, in a few sentences and six numbers."""
+"""The page's opening: what was trained and how good it is, in a few sentences and numbers."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from vaekit.recipes import RECIPES, Blueprint
 from vaekit.recipes.registry import Entry
 from vaekit.report.subject import Subject
 from vaekit.report.words import count, duration, error, number
+from vaekit.train import Means
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ def opening(subject: Subject) -> Opening:
         _trained(subject),
         _quality(subject),
         _caution(about.density),
-        tuple(figure(subject) for figure in KEY_FIGURES),
+        tuple(shown for figure in KEY_FIGURES if (shown := figure(subject)) is not None),
     )
 
 
@@ -80,11 +81,22 @@ def _effort(subject: Subject) -> str:
 
 
 def _quality(subject: Subject) -> str:
-    evaluation, terms = subject.evaluation, subject.evaluation.terms
+    evaluation = subject.evaluation
     return (
-        f"On {count(evaluation.rows, f'test {subject.picture.thing}')} its ELBO is {number(terms.elbo)} nats per "
-        f"example: {number(terms.log_likelihood)} for the reconstruction, less {number(terms.total_kl)} for the code, "
+        f"On {count(evaluation.rows, f'test {subject.picture.thing}')} {_score(evaluation.terms)}, "
         f"which uses {evaluation.active_units} of its {_coordinates(subject)} coordinates.{_training_score(subject)}"
+    )
+
+
+def _score(terms: Means) -> str:
+    if terms.elbo is None:
+        return (
+            f"the log-likelihood of its reconstruction is {number(terms.log_likelihood)} nats per example. There is no "
+            "ELBO, no KL and no log p(x), for its code is a point"
+        )
+    return (
+        f"its ELBO is {number(terms.elbo)} nats per example: {number(terms.log_likelihood)} for the reconstruction, "
+        f"less {number(terms.total_kl)} for the code"
     )
 
 
@@ -93,10 +105,10 @@ def _coordinates(subject: Subject) -> int:
 
 
 def _training_score(subject: Subject) -> str:
-    """The training ELBO of the epoch whose weights were kept: far above the test ELBO, it tells of overfitting."""
+    """The training score of the epoch whose weights were kept: far above the test score, it tells of overfitting."""
     about = subject.fitted.about
     kept = about.training.get("best_epoch", len(about.history))
-    scores = [epoch.train.elbo for epoch in about.history if epoch.number == kept]
+    scores = [epoch.train.score for epoch in about.history if epoch.number == kept]
     return f" Its training set scored {number(scores[0])}." if scores else ""
 
 
@@ -111,15 +123,21 @@ def _caution(density: Density) -> str:
 
 
 def elbo(subject: Subject) -> KeyFigure:
-    """The evidence lower bound."""
+    """The evidence lower bound, or where there is none the log-likelihood of the reconstruction."""
     terms = subject.evaluation.terms
+    if terms.elbo is None:
+        return KeyFigure(
+            "Log-likelihood", number(terms.log_likelihood), "nats", "Of the reconstruction. Higher is better."
+        )
     parts = f"{number(terms.log_likelihood)} reconstruction, less {number(terms.total_kl)} KL"
     return KeyFigure("ELBO", number(terms.elbo), "nats", f"{parts}. Higher is better.")
 
 
-def evidence(subject: Subject) -> KeyFigure:
+def evidence(subject: Subject) -> KeyFigure | None:
     """The importance-sampled evidence, by a name that it deserves."""
     evidence = subject.evaluation.evidence
+    if evidence is None:
+        return None
     draws = f"K = {count(evidence.samples, 'draw')} per {subject.picture.thing}"
     effective = f"{number(float(evidence.ess.median()), 1)} effective in the median"
     name, meaning = _evidence_in_words(subject.fitted.about.density)
@@ -133,8 +151,18 @@ def _evidence_in_words(density: Density) -> tuple[str, str]:
     return "Importance-weighted score", "Not a likelihood, so not log p(x)."
 
 
-def divergence(subject: Subject) -> KeyFigure:
+def bits(subject: Subject) -> KeyFigure | None:
+    """What one 8-bit value takes."""
+    bits = subject.evaluation.bits_per_dimension
+    if bits is None:
+        return None
+    return KeyFigure("Bits per dimension", number(bits, 3), "at most", "To store one 8-bit value. Lower is better.")
+
+
+def divergence(subject: Subject) -> KeyFigure | None:
     """The KL of all latents."""
+    if subject.evaluation.terms.elbo is None:
+        return None
     kl = subject.evaluation.terms.total_kl
     return KeyFigure("KL", number(kl), "nats", "What the code of one example costs. Near 0, it says nothing.")
 
@@ -162,5 +190,8 @@ def time(subject: Subject) -> KeyFigure:
     return KeyFigure("Training time", value, unit, f"{_sentence(', '.join(filter(None, (speed, where))))}.")
 
 
-KEY_FIGURES: tuple[Callable[[Subject], KeyFigure], ...] = (elbo, evidence, divergence, active_units, weights, time)
-"""The cards, in order."""
+KEY_FIGURES: tuple[Callable[[Subject], KeyFigure | None], ...] = (
+    *(elbo, evidence, bits, divergence),
+    *(active_units, weights, time),
+)
+"""The cards, in order; what a model does not have is left out."""

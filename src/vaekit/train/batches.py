@@ -14,10 +14,22 @@ from vaekit.data import Dataset, Encoding
 from vaekit.train.labels import Wanted, as_vectors, refuse_unfit
 
 
+class StandIn(Batch):
+    """A row of the last batch for a rank that has no share of it, to keep step with the others; it counts for nothing.
+
+    Only what a part learns outside the gradient, such as a codebook, meets that row twice.
+    """
+
+    counted = 0
+
+
 class Resident:
     """A data set held on the device; each pass is a pass over every example, the last batch may be short.
 
-    Shuffling and binarisation happen on the device, from torch's current generator.
+    Binarisation happens on the device, from torch's current generator.
+
+    Of several ranks (`shared`) all hold the data, and all know the order. A batch has `batch_size` examples for each
+    rank: in training each takes its share of every batch, in evaluation they take whole ones by turns.
     """
 
     def __init__(self, dataset: Dataset, encoding: Encoding, batch_size: int, device: torch.device) -> None:
@@ -26,15 +38,22 @@ class Resident:
         self.wanted: Mapping[str, Wanted] = {}
         self.encoding = encoding
         self.batch_size = batch_size
+        self.rank, self.world = 0, 1
 
     def __len__(self) -> int:
-        """The number of batches of a pass."""
-        return -(-self.examples // self.batch_size)
+        """The number of batches of a training pass."""
+        return -(-len(self.x) // (self.batch_size * self.world))
+
+    @property
+    def device(self) -> torch.device:
+        """Where the data are."""
+        return self.x.device
 
     @property
     def examples(self) -> int:
-        """The number of examples of a pass."""
-        return len(self.x)
+        """The number of examples of a training pass, on this rank."""
+        whole, rest = divmod(len(self.x), self.batch_size * self.world)
+        return whole * self.batch_size + -(-max(0, rest - self.rank) // self.world)
 
     @property
     def rows(self) -> EncodedRows:
@@ -51,10 +70,19 @@ class Resident:
         known.wanted = wanted
         return known
 
+    def shared(self, rank: int, world: int) -> Resident:
+        """What one of several ranks reads."""
+        own = copy(self)
+        own.rank, own.world = rank, world
+        return own
+
     def in_order(self) -> Iterator[Batch]:
         """The examples as they come."""
-        parts = torch.arange(self.examples, device=self.x.device).split(self.batch_size)
-        return (Batch(self.encoding.encode(self.x[part]), self._labels(part)) for part in parts)
+        parts = torch.arange(len(self.x), device=self.x.device).split(self.batch_size * self.world)
+        if self.rank >= len(parts):
+            return iter([self._stand_in(parts[0])])
+        own = parts[self.rank :: self.world]
+        return (Batch(self.encoding.encode(self.x[part]), self._labels(part)) for part in own)
 
     def whole(self) -> Batch:
         """All the examples in one batch."""
@@ -62,10 +90,26 @@ class Resident:
         given = {name: torch.cat([part.given[name] for part in parts]) for name in parts[0].given}
         return Batch(torch.cat([part.x for part in parts]), given)
 
-    def shuffled(self) -> Iterator[Batch]:
-        """The examples in a fresh random order, their numbers beside them."""
-        rows, order = self.rows, torch.randperm(self.examples, device=self.x.device)
-        return (Batch(rows[part], self._labels(part) | {ROW: part}) for part in order.split(self.batch_size))
+    def shuffled(self, seed: int, start: int = 0) -> Iterator[Batch]:
+        """The examples in the order of this seed, their numbers beside them, from batch number `start` on."""
+        return (self._share(part) for part in self.order(seed).split(self.batch_size * self.world)[start:])
+
+    def _share(self, part: Tensor) -> Batch:
+        own = part.tensor_split(self.world)[self.rank]
+        return self.batch_of(own) if len(own) else self._stand_in(part)
+
+    def _stand_in(self, part: Tensor) -> Batch:
+        one = self.batch_of(part[:1])
+        return StandIn(one.x, one.given)
+
+    def order(self, seed: int) -> Tensor:
+        """The numbers of the examples in a random order that the seed alone decides."""
+        generator = torch.Generator(self.device).manual_seed(seed)
+        return torch.randperm(len(self.x), device=self.device, generator=generator)
+
+    def batch_of(self, numbers: Tensor) -> Batch:
+        """The examples of these numbers, which stand beside them."""
+        return Batch(self.rows[numbers], self._labels(numbers) | {ROW: numbers})
 
     def _labels(self, part: Tensor) -> dict[str, Tensor]:
         if self.y is None:

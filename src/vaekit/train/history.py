@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -19,11 +21,16 @@ class Epoch:
     learning_rate: float
     seconds: float
     examples: int
+    way: str = ""
+    """How its updates were carried out: step by step, or as recorded graphs; compiled or not, and why not."""
 
     @property
     def score(self) -> float:
-        """What early stopping watches: the held-out ELBO, or the training ELBO where nothing is held out."""
-        return (self.held_out or self.train).elbo
+        """What early stopping watches: the held-out ELBO, or the training ELBO where nothing is held out.
+
+        Of a model without a bound it is the log-likelihood of the reconstruction.
+        """
+        return (self.held_out or self.train).score
 
     def as_record(self) -> dict[str, Any]:
         """One line of `history.jsonl`."""
@@ -34,6 +41,7 @@ class Epoch:
             "learning_rate": self.learning_rate,
             "seconds": self.seconds,
             "examples": self.examples,
+            "way": self.way,
         }
 
     @staticmethod
@@ -41,7 +49,12 @@ class Epoch:
         """An epoch from its line of `history.jsonl`."""
         held_out = Means(**record["held_out"]) if record["held_out"] else None
         own = {key: record[key] for key in ("learning_rate", "seconds", "examples")}
-        return Epoch(record["epoch"], Means(**record["train"]), held_out, **own)
+        return Epoch(record["epoch"], Means(**record["train"]), held_out, **own, way=record.get("way", ""))
+
+
+def as_lines(epochs: Iterable[Epoch]) -> str:
+    """What a `history.jsonl` holds of these epochs: one line of JSON each."""
+    return "".join(json.dumps(epoch.as_record()) + "\n" for epoch in epochs)
 
 
 @dataclass(frozen=True)
@@ -51,6 +64,10 @@ class Plan:
     epochs: int
     batches: int
     examples: int
+    seen: int = 0
+    """Examples that were seen before, where a run goes on from a checkpoint."""
+    done: tuple[Epoch, ...] = ()
+    """The epochs that were done before."""
 
 
 class Observer(Protocol):

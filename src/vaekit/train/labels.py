@@ -9,7 +9,7 @@ from typing import Final
 import torch
 from torch import Size, Tensor
 
-from vaekit.common.errors import DataError
+from vaekit.common.errors import DataError, RowError
 from vaekit.core import VAE, Latent
 from vaekit.objectives import Objective
 
@@ -54,9 +54,11 @@ def refuse_unfit(y: Tensor | None, wanted: Mapping[str, Wanted]) -> None:
             wrong = ((y < lowest) | (y >= how.classes)).nonzero()
             if len(wrong):
                 row = int(wrong[0])
-                raise DataError(
-                    f"row {row} of y holds {int(y[row])}, but the labels of {name!r} go from {lowest} to "
-                    f"{how.classes - 1}: mend it, or build the model with labels={int(y.max()) + 1}"
+                raise RowError(
+                    row,
+                    "y",
+                    f"holds {int(y[row])}, but the labels of {name!r} go from {lowest} to {how.classes - 1}: "
+                    f"mend it, or build the model with labels={int(y.max()) + 1}",
                 )
 
 

@@ -4,29 +4,28 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import partial
-
-import torch
-from torch import Tensor
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 from vaekit.common.errors import TrainingDiverged
-from vaekit.common.seeds import seeded
-from vaekit.core import VAE, Batch
+from vaekit.common.seeds import random_state, seeded, set_random_state
+from vaekit.core import VAE
+from vaekit.core.company import in_company
 from vaekit.core.meeting import introduce
-from vaekit.objectives import Elbo, Objective, Step, Terms
-from vaekit.objectives.schedules import schedule
-from vaekit.train.batches import Resident
+from vaekit.objectives import Elbo, Objective
 from vaekit.train.history import Epoch, Observer, Plan
+from vaekit.train.keeper import Careless
 from vaekit.train.labels import labels_wanted
 from vaekit.train.means import Ledger, Means, first_fault_of_weights, latent_names, mean_terms
-from vaekit.train.players import Player, differentiate, players_of
-from vaekit.train.settings import Settings
+from vaekit.train.settings import PRECISIONS, Settings
+from vaekit.train.source import Source, order_seed
 from vaekit.train.stopping import Best
+from vaekit.train.strategy import strategy_of
+from vaekit.train.updates import Updates
+from vaekit.train.ways import way_through
+from vaekit.train.world import ALONE, World
 
-Tensors = tuple[Tensor, ...] | list[Tensor]
 MEND = "try a smaller learning rate, clip=1.0, or data on a smaller scale"
 
 
@@ -46,139 +45,171 @@ class Trained:
     @property
     def examples_per_second(self) -> float:
         """Training examples seen for each second of an epoch."""
-        return sum(epoch.examples for epoch in self.history) / self.seconds
-
-
-class Updates:
-    """Optimiser updates: the one step that is repeated, with its schedules, clipping and averaging."""
-
-    def __init__(self, model: VAE, objective: Objective, settings: Settings, device: torch.device) -> None:
-        self.model, self.objective, self.settings = model, objective, settings
-        self.rate = schedule(settings.learning_rate)
-        self.done = 0
-        self.step = Step.first(device)
-        self.players = players_of(model, objective, partial(settings.make_optimizer, rate=self.learning_rate))
-        self.average = _average(model, settings.ema)
+        return sum(epoch.examples for epoch in self.history) / self.seconds if self.history else 0.0
 
     @property
-    def learning_rate(self) -> float:
-        """The learning rate of the next update."""
-        return float(self.rate(torch.tensor(self.done)))
+    def results(self) -> dict[str, float]:
+        """How far it came, and how fast."""
+        return {
+            "epochs": len(self.history),
+            "best_epoch": self.best_epoch,
+            "seconds": self.seconds,
+            "examples_per_second": self.examples_per_second,
+        }
+
+
+@dataclass
+class Underway:
+    """The epoch that a run is in: its first learning rate, what its batches have come to, and the time they took."""
+
+    rate: float
+    ledger: Ledger
+    before: float = 0.0
+    """Seconds spent on it before the run went on from a checkpoint."""
+    since: float = field(default_factory=time.perf_counter)
 
     @property
-    def evaluated(self) -> VAE:
-        """The model whose weights are evaluated and kept: the average, where there is one."""
-        averaged = self.model if self.average is None else self.average.module
-        assert isinstance(averaged, VAE)
-        return averaged
+    def seconds(self) -> float:
+        """The time spent on it so far."""
+        return self.before + time.perf_counter() - self.since
 
-    def update(self, batch: Batch) -> Terms:
-        """One step of every player towards a larger mean of its goal over the batch."""
-        terms: Terms = self.objective(self.model, batch, self.step)
-        differentiate(self.players, terms)
-        for player in self.players:
-            self._move(player)
-        if self.average is not None:
-            self.average.update_parameters(self.model)
-        self.done += 1
-        self.step.count.add_(1)
-        return terms
+    def state(self) -> dict[str, Any]:
+        """Its numbers; what batches have come to is each process's own."""
+        return {"rate": self.rate, "seconds": self.seconds}
 
-    def _move(self, player: Player) -> None:
-        if self.settings.clip is not None:
-            player.clip(self.settings.clip)
-        player.set_rate(self.learning_rate)
-        player.optimizer.step()
-
-
-def _average(model: VAE, decay: float | None) -> AveragedModel | None:
-    if decay is None:
-        return None
-    return AveragedModel(model, multi_avg_fn=_moving_average(decay), use_buffers=True)
-
-
-def _moving_average(decay: float) -> Callable[[Tensors, Tensors, Tensor | int], None]:
-    """Moves averages towards the current values; whole numbers and flags are taken over, as a mean would round them."""
-    move = get_ema_multi_avg_fn(decay)
-
-    def update(averages: Tensors, current: Tensors, count: Tensor | int) -> None:
-        if averages[0].is_floating_point():
-            move(averages, current, count)
-            return
-        for average, value in zip(averages, current, strict=True):
-            average.copy_(value)
-
-    return update
+    def load(self, state: dict[str, Any]) -> None:
+        """Go on from such a state."""
+        self.rate, self.before = state["rate"], state["seconds"]
 
 
 class Run:
-    """A run over one data set: epochs of updates, what is held out after each, and who watches."""
+    """A run over one data set: epochs of updates, what is held out after each, who watches and who keeps it."""
 
     def __init__(
         self,
         updates: Updates,
-        training: Resident,
-        held_out: Resident | None,
-        observers: Sequence[Observer],
+        training: Source,
+        held_out: Source | None,
+        observers: Sequence[Observer] = (),
+        keeper: Careless = Careless(),  # noqa: B008
     ) -> None:
         self.updates, self.training, self.held_out = updates, training, held_out
-        self.observers = observers
+        self.way = way_through(updates, training)
+        self.observers, self.keeper = observers, keeper
+        self.world = updates.strategy.world
+        self.best = Best(updates.settings.patience)
         self.history: list[Epoch] = []
+        self.underway = self._begun()
 
-    def epochs(self, max_epochs: int, best: Best) -> None:
+    @property
+    def position(self) -> tuple[int, int]:
+        """The epoch it is in, counted from 1, and how many batches of that epoch are done."""
+        return len(self.history) + 1, len(self.underway.ledger)
+
+    @property
+    def plan(self) -> Plan:
+        """What is about to be done, and what was done before."""
+        batches = self.position[1] * self.training.batch_size
+        seen = len(self.history) * self.training.examples + min(batches, self.training.examples)
+        epochs = self.updates.settings.max_epochs
+        return Plan(epochs, len(self.training), self.training.examples, seen, tuple(self.history))
+
+    def state(self) -> dict[str, Any]:
+        """What the rest of the run depends on, and is the same in every process."""
+        return {
+            "updates": self.updates.state(),
+            "best": self.best.state(),
+            "history": [epoch.as_record() for epoch in self.history],
+            "underway": self.underway.state(),
+        }
+
+    def own_state(self) -> dict[str, Any]:
+        """What else it depends on, that each process has its own of."""
+        return {"ledger": self.underway.ledger.state(), "random": random_state(self.training.device)}
+
+    def load(self, state: dict[str, Any], own: dict[str, Any]) -> None:
+        """Go on from such states."""
+        self.updates.load(state["updates"])
+        self.best.load(state["best"])
+        self.history = [Epoch.from_record(record) for record in state["history"]]
+        self.underway.load(state["underway"])
+        self.underway.ledger.load(own["ledger"])
+        set_random_state(own["random"], self.training.device)
+
+    def epochs(self) -> None:
         """Train until the last epoch, or until patience is over."""
-        for number in range(1, max_epochs + 1):
-            epoch = self._epoch(number)
+        while len(self.history) < self.updates.settings.max_epochs and not self._patience_is_over:
+            epoch = self._epoch(len(self.history) + 1)
             self.history.append(epoch)
+            self.underway = self._begun()
             if self.held_out is not None:
-                best.consider(number, epoch.score, self.updates.evaluated)
+                self.best.consider(epoch.number, epoch.score, self.updates.evaluated)
             for observer in self.observers:
                 observer.epoch(epoch, self.updates.evaluated)
-            if self.held_out is not None and best.patience_is_over(number):
-                break
+            self.keeper.after_epoch(self)
+        self.keeper.after_all(self)
+
+    @property
+    def _patience_is_over(self) -> bool:
+        return self.held_out is not None and self.best.patience_is_over(len(self.history))
+
+    def _begun(self) -> Underway:
+        return Underway(self.updates.learning_rate, Ledger(len(self.training), self.training.device))
 
     def _epoch(self, number: int) -> Epoch:
-        rate, started = self.updates.learning_rate, time.perf_counter()
+        self.underway.since = time.perf_counter()
         train = self._learn(number)
-        seconds = time.perf_counter() - started
-        epoch = Epoch(number, train, self._look(), rate, seconds, self.training.examples)
+        rate, seconds = self.underway.rate, self.underway.seconds
+        examples = self.underway.ledger.examples(self.world)
+        epoch = Epoch(number, train, self._look(), rate, seconds, examples, self.way.words)
         if not math.isfinite(epoch.score):
-            raise TrainingDiverged(number, len(self.training), "the held-out ELBO", MEND)
+            raise TrainingDiverged(number, len(self.training), f"the held-out {epoch.train.measure}", MEND)
         return epoch
 
     def _learn(self, number: int) -> Means:
-        ledger = Ledger(len(self.training), self.training.x.device)
-        for batch in self.training.shuffled():
-            ledger.add(self.updates.update(batch))
-            for observer in self.observers:
-                observer.batch(len(batch))
-        self._refuse_faults(ledger, number)
-        return ledger.means(latent_names(self.updates.model))
+        ledger, settings = self.underway.ledger, self.updates.settings
+        with PRECISIONS[settings.precision].of(self.updates.model):
+            for entries in self.way.epoch(order_seed(settings.seed, number), start=len(ledger)):
+                ledger.enter(entries)
+                for observer in self.observers:
+                    observer.batch(sum(entries.sizes))
+                self.keeper.after_update(self)
+        self.refuse_faults()
+        self.updates.gather()
+        return ledger.means(latent_names(self.updates.model), self.world)
 
-    def _refuse_faults(self, ledger: Ledger, epoch: int) -> None:
-        if fault := ledger.first_fault():
-            batch, term = fault
+    def refuse_faults(self) -> None:
+        """Raise `TrainingDiverged` where a term of this epoch or a weight is no finite number, on any rank."""
+        epoch, batches = self.position
+        found = self.world.collected(self.underway.ledger.first_fault())
+        if faults := [fault for fault in found if fault]:
+            batch, term = min(faults)
             raise TrainingDiverged(epoch, batch + 1, term, MEND)
         if name := first_fault_of_weights(self.updates.model):
-            raise TrainingDiverged(epoch, len(self.training), f"the gradient of {name}", MEND)
+            raise TrainingDiverged(epoch, batches, f"the gradient of {name}", MEND)
 
     def _look(self) -> Means | None:
         """The plain ELBO of what is held out, by the same draws every time."""
         if self.held_out is None:
             return None
-        with seeded(self.updates.settings.seed, self.held_out.x.device):
-            return mean_terms(self.updates.evaluated, Elbo(), self.held_out, self.updates.step)
+        with seeded(self.updates.settings.seed, self.held_out.device):
+            seed, step = self.updates.settings.seed, self.updates.step
+            return mean_terms(self.updates.evaluated, Elbo(), self.held_out, step, self.world, seed)
 
 
 def train(
     model: VAE,
     objective: Objective,
-    training: Resident,
-    held_out: Resident | None = None,
+    training: Source,
+    held_out: Source | None = None,
     settings: Settings = Settings(),  # noqa: B008
     observers: Sequence[Observer] = (),
+    keeper: Careless = Careless(),  # noqa: B008
+    world: World = ALONE,
 ) -> Trained:
     """Train a model by an objective, from the settings' seed, leaving the global random state as it was.
+
+    In a world of several ranks each has sources of its own (`Source.shared`); the first one's observers alone are told.
 
     Labels of the data reach a model that reads them: one with a declared `Condition`, or with a latent `y` that the
     objective sums out, where a label of -1 is one that is not known.
@@ -186,26 +217,31 @@ def train(
     Raises `TrainingDiverged` with the epoch, the step and the term that stopped being finite, `UsageError` where the
     objective is not made for the model, and `DataError` for labels that the model does not read.
     """
-    device = training.x.device
-    best = Best(settings.patience)
-    with seeded(settings.seed, device):
+    device = training.device
+    strategy = strategy_of(settings.strategy, world)
+    with seeded(world.seed(settings.seed), device):
         objective.check(model)
-        introduce(model.to(device), training.rows)
-        updates = Updates(model.to(device).train(), objective.to(device), settings, device)
-        run = Run(updates, training.labelled(labels_wanted(model, objective)), held_out, observers)
-        _watched(run, settings.max_epochs, best)
+        strategy.equalise(model.to(device), objective.to(device))
+        introduce(model, training.rows)
+        strategy.equalise(model, objective)
+        updates = Updates(model.train(), objective, settings, device, strategy)
+        watching = observers if world.leads else ()
+        run = Run(updates, training.labelled(labels_wanted(model, objective)), held_out, watching, keeper)
+        keeper.resume(run)
+        with keeper.watching(), in_company(model, world), in_company(objective, world):
+            _watched(run)
     kept = updates.evaluated
     if held_out is not None:
-        best.restore(kept)
-    return Trained(kept.eval(), tuple(run.history), best.epoch or len(run.history))
+        run.best.restore(kept)
+    return Trained(kept.eval(), tuple(run.history), run.best.epoch or len(run.history))
 
 
-def _watched(run: Run, max_epochs: int, best: Best) -> None:
-    plan = Plan(max_epochs, len(run.training), run.training.examples)
+def _watched(run: Run) -> None:
+    plan = run.plan
     for observer in run.observers:
         observer.begin(plan)
     try:
-        run.epochs(max_epochs, best)
+        run.epochs()
     finally:
         for observer in run.observers:
             observer.end()

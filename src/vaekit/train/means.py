@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
+from itertools import count
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from vaekit.core import VAE
+from vaekit.common.seeds import reseed
+from vaekit.core import VAE, Batch
 from vaekit.objectives import Objective, Step, Terms
-from vaekit.train.batches import Resident
 from vaekit.train.labels import labels_wanted
+from vaekit.train.source import Source, order_seed
+from vaekit.train.world import ALONE, World
 
 
 @dataclass(frozen=True)
 class Means:
-    """Means over examples, in nats per example. `value` is what was optimised, `elbo` the plain bound."""
+    """Means over examples, in nats per example. `value` is what was optimised, `elbo` the plain bound.
+
+    Where the posterior of a latent is a point, that latent has no KL, and the model no bound: `elbo` is None.
+    """
 
     value: float
-    elbo: float
+    elbo: float | None
     log_likelihood: float
     kl: Mapping[str, float]
 
@@ -29,9 +35,39 @@ class Means:
         """The KL of all latents together."""
         return sum(self.kl.values())
 
+    @property
+    def score(self) -> float:
+        """What a model is chosen by: the ELBO, or where there is none the log-likelihood of the reconstruction."""
+        return self.log_likelihood if self.elbo is None else self.elbo
+
+    @property
+    def measure(self) -> str:
+        """What the score is."""
+        return "log-likelihood" if self.elbo is None else "ELBO"
+
     def as_record(self) -> dict[str, Any]:
         """For a file."""
         return asdict(self)
+
+
+@dataclass(frozen=True)
+class Entries:
+    """Rows of mean terms for a ledger, `(batches, terms)`, the terms' names and the batches' sizes."""
+
+    names: tuple[str, ...]
+    rows: Tensor
+    sizes: tuple[int, ...]
+
+
+def entries_of(terms: Terms) -> Entries:
+    """The row of one batch: the means of its terms, detached and on its device."""
+    parts = {
+        "the objective's value": terms.value,
+        "the log-likelihood": terms.log_likelihood,
+        **{_kl_of(name): kl for name, kl in terms.kl.items()},
+    }
+    row = torch.stack([part.detach().mean() for part in parts.values()])
+    return Entries(tuple(parts), row.unsqueeze(0), (len(terms.value),))
 
 
 class Ledger:
@@ -43,28 +79,53 @@ class Ledger:
         self._names: tuple[str, ...] = ()
         self._sizes: list[int] = []
 
-    def add(self, terms: Terms) -> None:
-        """Enter the terms of the next batch."""
-        parts = {
-            "the objective's value": terms.value,
-            "the log-likelihood": terms.log_likelihood,
-            **{f"the KL of {name!r}": kl for name, kl in terms.kl.items()},
-        }
-        if self._rows is None:
-            self._names = tuple(parts)
-            self._rows = torch.zeros(self._batches, len(parts), device=self._device)
-        self._rows[len(self._sizes)] = torch.stack([part.detach().mean() for part in parts.values()])
-        self._sizes.append(len(terms.value))
+    def add(self, terms: Terms, counted: int | None = None) -> None:
+        """Enter the terms of the next batch, of whose examples so many count; all, if it is not said."""
+        entries = entries_of(terms)
+        self.enter(entries if counted is None else replace(entries, sizes=(counted,)))
 
-    def means(self, latents: tuple[str, ...]) -> Means:
-        """The means over all examples entered."""
+    def enter(self, entries: Entries) -> None:
+        """Enter the rows of the next batches."""
+        if self._rows is None:
+            self._names = entries.names
+            self._rows = torch.zeros(self._batches, len(entries.names), device=self._device)
+        begin = len(self._sizes)
+        self._rows[begin : begin + len(entries.sizes)] = entries.rows
+        self._sizes.extend(entries.sizes)
+
+    def __len__(self) -> int:
+        """How many batches were entered."""
+        return len(self._sizes)
+
+    def state(self) -> dict[str, Any]:
+        """What was entered."""
+        rows = None if self._rows is None else self._rows[: len(self)]
+        return {"names": self._names, "rows": rows, "sizes": self._sizes}
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Go on from such a state."""
+        if state["sizes"]:
+            self.enter(Entries(state["names"], state["rows"], state["sizes"]))
+
+    def examples(self, world: World = ALONE) -> int:
+        """How many examples were entered, on all ranks."""
+        return int(world.sum(torch.tensor(sum(self._sizes))))
+
+    def means(self, latents: tuple[str, ...], world: World = ALONE) -> Means:
+        """The means over all examples entered, on all ranks."""
         rows = self._read()
         sizes = torch.tensor(self._sizes, dtype=rows.dtype)
-        value, log_likelihood, *kl = (sizes @ rows / sizes.sum()).tolist()
-        return Means(value, log_likelihood - sum(kl), log_likelihood, dict(zip(latents, kl, strict=True)))
+        *sums, total = world.sum(torch.cat([sizes @ rows, sizes.sum().unsqueeze(0)])).tolist()
+        value, log_likelihood, *kl = (part / total for part in sums)
+        entered = dict(zip(self._names[2:], kl, strict=True))
+        known = {name: entered[_kl_of(name)] for name in latents if _kl_of(name) in entered}
+        elbo = log_likelihood - sum(known.values()) if len(known) == len(latents) else None
+        return Means(value, elbo, log_likelihood, known)
 
     def first_fault(self) -> tuple[int, str] | None:
         """The first batch with a term that is not a finite number, and which; the value only where it is alone."""
+        if not self._sizes:
+            return None
         faulty = ~self._read().isfinite()
         if not faulty.any():
             return None
@@ -78,6 +139,10 @@ class Ledger:
         return self._rows[: len(self._sizes)].double().cpu()
 
 
+def _kl_of(latent: str) -> str:
+    return f"the KL of {latent!r}"
+
+
 def first_fault_of_weights(module: nn.Module) -> str | None:
     """The name of the first parameter that is not finite throughout."""
     return next((name for name, value in module.named_parameters() if not value.isfinite().all()), None)
@@ -88,13 +153,34 @@ def latent_names(model: VAE) -> tuple[str, ...]:
     return tuple(name for name, _ in model.latents())
 
 
-def mean_terms(model: VAE, objective: Objective, batches: Resident, step: Step | None = None) -> Means:
-    """The mean terms of a pass over the data that learns nothing."""
-    ledger = Ledger(len(batches), batches.x.device)
+def mean_terms(
+    model: VAE,
+    objective: Objective,
+    batches: Source,
+    step: Step | None = None,
+    world: World = ALONE,
+    seed: int | None = None,
+) -> Means:
+    """The mean terms of a pass over the data that learns nothing; of several ranks, each passes over its share.
+
+    With a seed each batch has draws of its own, from torch's global generators: they are the same whoever takes it.
+    """
+    ledger = Ledger(len(batches), batches.device)
     with torch.no_grad(), evaluating(model):
-        for batch in batches.labelled(labels_wanted(model, objective)).in_order():
-            ledger.add(objective(model, batch, step or Step.first(batches.x.device)))
-    return ledger.means(latent_names(model))
+        for batch in _drawn(batches.labelled(labels_wanted(model, objective)), world, seed):
+            ledger.add(objective(model, batch, step or Step.first(batches.device)), batch.counted)
+    return ledger.means(latent_names(model), world)
+
+
+def _drawn(batches: Source, world: World, seed: int | None) -> Iterator[Batch]:
+    passing = batches.in_order()
+    for own in count():
+        if seed is not None:
+            reseed(order_seed(seed, world.number(own)), batches.device)
+        batch = next(passing, None)
+        if batch is None:
+            return
+        yield batch
 
 
 class evaluating:  # noqa: N801

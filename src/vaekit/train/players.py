@@ -2,15 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
+from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from vaekit.core import VAE
 from vaekit.objectives import Objective, Terms
+from vaekit.train.shards import is_sharded, like, piece, whole
+
+TINY = 1e-6
+"""Added to a length that is divided by, as torch does."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How long a gradient may be: a longer one than `clip` is scaled down to it, one longer than `skip` is not used."""
+
+    clip: float | None = None
+    skip: float | None = None
+
+    @property
+    def measured(self) -> bool:
+        """Whether anything depends on the gradient's length."""
+        return self.clip is not None or self.skip is not None
 
 
 @dataclass(frozen=True)
@@ -26,14 +46,71 @@ class Player:
         """The parameters that are not frozen."""
         return [weight for weight in self.parameters if weight.requires_grad]
 
-    def clip(self, norm: float) -> None:
-        """Scale a longer gradient down to this norm."""
-        nn.utils.clip_grad_norm_(self.parameters, norm)
+    def move(self, limits: Limits) -> None:
+        """One step of the optimiser along a gradient of a length that is allowed."""
+        if not limits.measured:
+            self.optimizer.step()
+            return
+        norm = shortened(self.moved, math.inf if limits.clip is None else limits.clip)
+        if limits.skip is None:
+            self.optimizer.step()
+        else:
+            self._step_where(norm <= limits.skip)
 
-    def set_rate(self, rate: float) -> None:
-        """Set the optimiser's learning rate."""
-        for group in self.optimizer.param_groups:
+    def _step_where(self, allowed: Tensor) -> None:
+        """Take a step, and take it back where it was not allowed; nothing waits for the device to say which.
+
+        The state of an optimiser begins at zero, so that is what a first step is taken back to.
+        """
+        before = {key: value.clone() for key, value in self._values()}
+        self.optimizer.step()
+        for key, value in self._values():
+            kept = before[key] if key in before else torch.zeros_like(value)
+            value.copy_(torch.where(allowed.to(value.device), value, kept))
+
+    def _values(self) -> Iterator[tuple[tuple[int, str], Tensor]]:
+        """The weights and the optimiser's state of each."""
+        for number, weight in enumerate(self.moved):
+            yield (number, ""), piece(weight.detach())
+            for name, value in self.optimizer.state[weight].items():
+                if isinstance(value, Tensor):
+                    yield (number, name), piece(value)
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Take over the state of an optimiser; the learning rate, which is set at each step, stays where it is."""
+        rates = [group["lr"] for group in self.optimizer.param_groups]
+        weights = [weight for group in self.optimizer.param_groups for weight in group["params"]]
+        kept = {
+            number: {name: like(value, weights[number]) for name, value in own.items()}
+            for number, own in state["state"].items()
+        }
+        self.optimizer.load_state_dict({**state, "state": kept})
+        for group, rate in zip(self.optimizer.param_groups, rates, strict=True):
             group["lr"] = rate
+
+    def set_rate(self, rate: Tensor) -> None:
+        """Set the optimiser's learning rate; one that is a tensor is filled where it is."""
+        for group in self.optimizer.param_groups:
+            if isinstance(group["lr"], Tensor):
+                group["lr"].copy_(rate)
+            else:
+                group["lr"] = float(rate)
+
+
+def shortened(weights: Sequence[nn.Parameter], longest: float) -> Tensor:
+    """Scale the gradient of all these weights together down to a length; answers with the length that it had.
+
+    >>> weight = nn.Parameter(torch.zeros(2))
+    >>> weight.grad = torch.tensor([3.0, 4.0])
+    >>> float(shortened([weight], longest=1.0)), weight.grad
+    (5.0, tensor([0.6000, 0.8000]))
+    """
+    gradients = [weight.grad for weight in weights if weight.grad is not None]
+    kinds = [[gradient for gradient in gradients if is_sharded(gradient) is kind] for kind in (False, True)]
+    norms = [whole(nn.utils.get_total_norm(kind)) for kind in kinds if kind]
+    norm = norms[0] if len(norms) == 1 else nn.utils.get_total_norm(norms)
+    torch._foreach_mul_([piece(gradient) for gradient in gradients], (longest / (norm + TINY)).clamp(max=1.0))
+    return norm
 
 
 def players_of(
@@ -47,11 +124,11 @@ def players_of(
     return tuple(Player(weights, make_optimizer(weights), goal) for weights, goal in sides if weights)
 
 
-def differentiate(players: Sequence[Player], terms: Terms) -> None:
-    """Give each player's parameters the gradient of its own goal, all from one forward pass."""
+def differentiate(players: Sequence[Player], terms: Terms, weight: Tensor | float = 1.0) -> None:
+    """Give each player's parameters the gradient of its own goal, times a weight, all from one forward pass."""
     for player in players:
         player.optimizer.zero_grad(set_to_none=True)
     alone = len(players) == 1
     for player in players:
-        loss = -player.goal(terms).mean()
+        loss = -weight * player.goal(terms).mean()
         loss.backward(inputs=None if alone else player.moved, retain_graph=player is not players[-1])

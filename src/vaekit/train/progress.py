@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 from typing import TextIO
@@ -10,8 +9,9 @@ from typing import TextIO
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
+from vaekit.common.files import write_atomically
 from vaekit.core import VAE
-from vaekit.train.history import Epoch, Observer, Plan, Watcher
+from vaekit.train.history import Epoch, Observer, Plan, Watcher, as_lines
 
 
 def progress(stream: TextIO | None = None) -> Observer:
@@ -20,9 +20,15 @@ def progress(stream: TextIO | None = None) -> Observer:
     return Bar(console) if console.is_terminal else Lines(console)
 
 
+def say(words: str) -> None:
+    """One line on standard error."""
+    print(words, file=sys.stderr)
+
+
 def _summary(epoch: Epoch) -> str:
     seen = epoch.held_out or epoch.train
-    return f"ELBO {seen.elbo:.2f}  KL {seen.total_kl:.2f}"
+    kl = f"  KL {seen.total_kl:.2f}" if seen.kl else ""
+    return f"{seen.measure} {seen.score:.2f}{kl}"
 
 
 def _rate(epoch: Epoch) -> str:
@@ -34,20 +40,23 @@ class Lines(Watcher):
 
     def __init__(self, console: Console) -> None:
         self.console = console
-        self.epochs = 0
+        self.epochs = self.before = 0
         self.spent = 0.0
+        self.way = ""
 
     def begin(self, plan: Plan) -> None:
-        """Note how many epochs there may be."""
-        self.epochs = plan.epochs
+        """Note how many epochs there may be, and how many there were."""
+        self.epochs, self.before = plan.epochs, len(plan.done)
 
     def epoch(self, epoch: Epoch, model: VAE) -> None:
         """Print the epoch's line."""
         self.spent += epoch.seconds
-        left = self.spent / epoch.number * (self.epochs - epoch.number)
+        left = self.spent / (epoch.number - self.before) * (self.epochs - epoch.number)
         of = "held-out " if epoch.held_out else ""
         line = f"epoch {epoch.number}/{self.epochs}  {of}{_summary(epoch)}  {_rate(epoch)}  {left:.0f} s left"
-        self.console.print(line, highlight=False, soft_wrap=True)
+        way = "" if epoch.way == self.way else f"  ({epoch.way})"
+        self.way = epoch.way
+        self.console.print(line + way, highlight=False, soft_wrap=True)
 
 
 class Bar(Watcher):
@@ -73,7 +82,8 @@ class Bar(Watcher):
         """Show the bar."""
         self.plan = plan
         total = plan.epochs * plan.examples
-        self.task = self.bar.add_task(self._where(1), total=total, summary="")
+        following = min(len(plan.done) + 1, plan.epochs)
+        self.task = self.bar.add_task(self._where(following), total=total, completed=plan.seen, summary="")
         self.bar.start()
 
     def batch(self, examples: int) -> None:
@@ -103,12 +113,17 @@ class Bar(Watcher):
 
 
 class JsonLines(Watcher):
-    """A file with one line of JSON for each epoch."""
+    """A file with one line of JSON for each epoch; where a run goes on from a checkpoint, so does the file."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
+    def begin(self, plan: Plan) -> None:
+        """Where a run goes on, leave the lines of the epochs that were done before, and no others."""
+        if plan.seen:
+            write_atomically(self.path, as_lines(plan.done))
+
     def epoch(self, epoch: Epoch, model: VAE) -> None:
         """Append the epoch's line."""
         with self.path.open("a") as file:
-            file.write(json.dumps(epoch.as_record()) + "\n")
+            file.write(as_lines([epoch]))

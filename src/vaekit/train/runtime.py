@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 
 from vaekit.common.errors import UsageError
+from vaekit.train.world import World, local_rank
 
 
 def device_named(name: str) -> torch.device:
@@ -17,9 +18,9 @@ def device_named(name: str) -> torch.device:
         return _best_device()
     try:
         device = torch.device(name)
-        torch.empty(0, device=device)
+        torch.zeros((), device=device).item()  # "meta" is a device that holds no values
     except (RuntimeError, AssertionError):
-        raise UsageError(f"device {name!r} is not there: choose auto, cpu{_accelerators()}") from None
+        raise UsageError(f"device {name!r} is not there to compute on: choose auto, cpu{_accelerators()}") from None
     return device
 
 
@@ -39,3 +40,19 @@ def describe(device: torch.device) -> str:
     if device.type == "cuda":
         return f"{device} ({torch.cuda.get_device_name(device)})"
     return f"{device} ({torch.get_num_threads()} threads)" if device.type == "cpu" else str(device)
+
+
+def device_in(world: World, name: str) -> torch.device:
+    """The device of this name for a rank of a world: of several on one machine each has a GPU of its own.
+
+    >>> from vaekit.train.world import ALONE
+    >>> device_in(ALONE, "cpu")
+    device(type='cpu')
+    """
+    if world.size == 1:
+        return device_named(name)
+    chosen = ("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name
+    device = device_named(f"cuda:{local_rank() or 0}" if chosen == "cuda" else chosen)
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
+    return device

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from torch import Tensor, nn
 
 
@@ -23,6 +25,14 @@ class Best:
     def patience_is_over(self, epoch: int) -> bool:
         """Whether the best epoch lies `patience` epochs back."""
         return epoch - self.epoch >= self.patience
+
+    def state(self) -> dict[str, Any]:
+        """The best epoch, its score and its weights."""
+        return {"epoch": self.epoch, "score": self.score, "weights": self._weights}
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Go on from such a state."""
+        self.epoch, self.score, self._weights = state["epoch"], state["score"], state["weights"]
 
     def restore(self, model: nn.Module) -> None:
         """Give the model its best weights back."""

@@ -9,16 +9,16 @@ from torch import Tensor
 
 from vaekit.common.errors import UsageError
 from vaekit.common.seeds import seeded
-from vaekit.core import VAE, Batch
+from vaekit.core import NOTHING, VAE, Batch, Context
 from vaekit.priors import PriorFit
-from vaekit.priors.refit import prior_shape, record_of, with_prior
+from vaekit.priors.refit import prior_shape, record_of, refuse_unlike_support, with_prior
 from vaekit.recipes import Blueprint
 from vaekit.uses.encode import encode_draws
 
 
-def aggregated_codes(model: VAE, x: Tensor, latent: str, draws: int = 1) -> Tensor:
+def aggregated_codes(model: VAE, x: Tensor, latent: str, draws: int = 1, given: Context = NOTHING) -> Tensor:
     """Draws of a latent from the posteriors of all rows together, `(draws * n, *event)`."""
-    return encode_draws(model, Batch(x), latent, draws).flatten(0, 1)
+    return encode_draws(model, Batch(x, given), latent, draws).flatten(0, 1)
 
 
 def refit_prior(model: VAE, latent: str, codes: Tensor, kind: PriorFit, seed: int = 0) -> VAE:
@@ -35,7 +35,8 @@ def refit_prior(model: VAE, latent: str, codes: Tensor, kind: PriorFit, seed: in
         kind: `NormalFit()`, `MixtureFit()` or `FlowFit()`.
         seed: of starts, splits and batches.
 
-    Raises `UsageError` for an unknown latent, a prior that reads other latents, or codes of another shape;
+    Raises `UsageError` for an unknown latent, a prior that reads other latents, codes of another shape, or a latent
+    whose values lie where a fitted prior has no density (directions, proportions, classes, codes of a table);
     `DataError` for fewer than 2 codes or codes that are not finite.
 
     Sources: Ghosh et al., 2020; Dai and Wipf, 2019.
@@ -52,6 +53,7 @@ def refit_prior(model: VAE, latent: str, codes: Tensor, kind: PriorFit, seed: in
     if codes.shape[1:] != shape:
         found = tuple(codes.shape[1:])
         raise UsageError(f"codes of shape {found}, but the latent {latent!r} has {tuple(shape)}: give it its own")
+    refuse_unlike_support(model, latent)
     with seeded(seed, codes.device):
         prior, decided = kind.fit(codes.detach())
     refitted = with_prior(copy.deepcopy(model), latent, prior)

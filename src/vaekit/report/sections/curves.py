@@ -39,12 +39,22 @@ def curves(subject: Subject) -> Section:
     return Section(
         "curves",
         "Learning curves",
-        "How training went, epoch by epoch, in nats per example. The ELBO is the log-likelihood of the reconstruction "
-        "less the KL, the price of the code. The first epochs may lie outside the frame.",
-        "a held-out ELBO that falls while the training ELBO still climbs (overfitting), or a KL that stays near 0 (the "
-        "code is not used).",
+        *(_WORDS if subject.evaluation.terms.elbo is not None else _WORDS_OF_POINTS),
         _panels(subject, history) if history else Message("The model came without the history of its training."),
     )
+
+
+_WORDS = (
+    "How training went, epoch by epoch, in nats per example. The ELBO is the log-likelihood of the reconstruction "
+    "less the KL, the price of the code. The first epochs may lie outside the frame.",
+    "a held-out ELBO that falls while the training ELBO still climbs (overfitting), or a KL that stays near 0 (the "
+    "code is not used).",
+)
+_WORDS_OF_POINTS = (
+    "How training went, epoch by epoch, in nats per example. Codes are points, so there is no KL and no ELBO: what is "
+    "followed is the log-likelihood of the reconstruction. The first epochs may lie outside the frame.",
+    "a held-out log-likelihood that falls while that of training still climbs (overfitting).",
+)
 
 
 def _panels(subject: Subject, history: Sequence[Epoch]) -> Panels:
@@ -53,13 +63,17 @@ def _panels(subject: Subject, history: Sequence[Epoch]) -> Panels:
 
 
 def measures(history: Sequence[Epoch]) -> list[Measure]:
-    """What to follow: the ELBO, its two terms, the KL of each latent, and what was optimised where it differs."""
+    """What to follow: the ELBO, its two terms, the KL of each latent, and what was optimised where it differs.
+
+    Where posteriors are points there is no ELBO, and no KL of these.
+    """
     latents = list(history[-1].train.kl)
+    bound = [Measure("ELBO", lambda means: means.score)] if history[-1].train.elbo is not None else []
     of_each = [Measure(f"KL of {name}", partial(_kl_of, name)) for name in latents]
-    total = [Measure("KL", lambda means: means.total_kl)] if len(latents) != 1 else []
+    total = [Measure("KL", lambda means: means.total_kl)] if len(latents) > 1 else []
     optimised = [Measure("What was optimised", lambda means: means.value, of_test=False)]
     return [
-        Measure("ELBO", lambda means: means.elbo),
+        *bound,
         Measure("Log-likelihood", lambda means: means.log_likelihood),
         *total,
         *of_each,
@@ -73,7 +87,7 @@ def _kl_of(name: str, means: Means) -> float:
 
 def _differs(history: Sequence[Epoch]) -> bool:
     """Whether anything but the plain ELBO was optimised, beyond rounding."""
-    return not all(math.isclose(epoch.train.value, epoch.train.elbo, rel_tol=1e-4) for epoch in history)
+    return not all(math.isclose(epoch.train.value, epoch.train.score, rel_tol=1e-4) for epoch in history)
 
 
 def _keys(history: Sequence[Epoch]) -> list[Key]:

@@ -40,14 +40,15 @@ def _model(subject: Subject) -> Iterator[Row]:
 
 
 def _data(subject: Subject) -> Iterator[Row]:
-    about, test, samples = subject.fitted.about, subject.test, subject.evaluation.evidence.samples
+    about, test, evidence = subject.fitted.about, subject.test, subject.evaluation.evidence
     thing = subject.picture.thing
     yield Row("trained on", about.data)
     yield Row("evaluated on", f"{test.name or 'test rows'}, {count(len(test), thing)}")
     yield Row(f"one {thing}", subject.picture.size(about.event_shape))
     yield Row("values", about.encoding.words)
     yield Row("numbers are", str(about.density))
-    yield Row("importance samples", f"{samples:,}")
+    if evidence is not None:
+        yield Row("importance samples", f"{evidence.samples:,}")
 
 
 def rows(settings: Mapping[str, Any], prefix: str = "") -> Iterator[Row]:

@@ -61,8 +61,8 @@ def traversed(activity: Activity) -> list[int]:
 
 def _typical(subject: Subject) -> Dataset:
     """The test row that is explained as well as the median one."""
-    by_evidence = subject.evaluation.evidence.log_evidence.argsort()
-    return subject.test.take(by_evidence[len(by_evidence) // 2 :][:1])
+    by_score = subject.evaluation.row_scores.argsort()
+    return subject.test.take(by_score[len(by_score) // 2 :][:1])
 
 
 def _prior_scale(subject: Subject) -> tuple[Tensor, Tensor]:

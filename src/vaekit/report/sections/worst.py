@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from vaekit.core import Density
-from vaekit.evaluate import Evidence
 from vaekit.report.figures import Image, Plate, Plates
 from vaekit.report.pictures import stack
 from vaekit.report.pictures.png import Pixels
@@ -18,34 +16,36 @@ SHOWN = 12
 
 def worst(subject: Subject) -> Section:
     """The section on what the model does not understand."""
-    score = _score(subject.fitted.about.density)
+    score = _score(subject)
     return Section(
         "worst",
         f"Worst explained {subject.picture.thing}s",
         f"The test {subject.picture.thing}s with the lowest {score}: the original, below it the reconstruction, and "
-        f"the {score} in nats. The mean over all is {number(subject.evaluation.evidence.mean, 1)}.",
+        f"the {score} in nats. The mean over all is {number(float(subject.evaluation.row_scores.mean()), 1)}.",
         f"ordinary {subject.picture.thing}s among them: what is common was not learnt. Odd and mislabelled "
         "ones belong here.",
         Plates(_plates(subject), subject.picture.legend),
     )
 
 
-def _score(density: Density) -> str:
-    return "log p(x)" if density.is_likelihood else "importance-weighted score"
+def _score(subject: Subject) -> str:
+    if subject.evaluation.evidence is None:
+        return "log-likelihood of the reconstruction"
+    return "log p(x)" if subject.fitted.about.density.is_likelihood else "importance-weighted score"
 
 
-def worst_rows(evidence: Evidence, n: int) -> Tensor:
-    """The numbers of the `n` rows of least log-evidence, the worst first; one that is not a number counts as worst.
+def worst_rows(scores: Tensor, n: int) -> Tensor:
+    """The numbers of the `n` rows of least score, the worst first; one that is not a number counts as worst.
 
     >>> import torch
-    >>> worst_rows(Evidence(torch.tensor([-3.0, -9.0, -5.0]), torch.zeros(3), torch.ones(3), 1), 2).tolist()
+    >>> worst_rows(torch.tensor([-3.0, -9.0, -5.0]), 2).tolist()
     [1, 2]
     """
-    return evidence.log_evidence.nan_to_num(nan=-float("inf")).argsort(stable=True)[:n]
+    return scores.nan_to_num(nan=-float("inf")).argsort(stable=True)[:n]
 
 
 def _plates(subject: Subject) -> tuple[Plate, ...]:
-    rows = worst_rows(subject.evaluation.evidence, SHOWN)
+    rows = worst_rows(subject.evaluation.row_scores, SHOWN)
     originals = subject.test.take(rows)
     reconstructed = subject.fitted.reconstruct(originals, seed=subject.seed)
     drawn = zip(rows.tolist(), subject.tiles(originals.x), subject.tiles(reconstructed), strict=True)
@@ -55,5 +55,5 @@ def _plates(subject: Subject) -> tuple[Plate, ...]:
 def _plate(subject: Subject, row: int, original: Pixels, reconstruction: Pixels) -> Plate:
     image = Image.of(stack([original, reconstruction]), f"Test row {row} above its reconstruction", subject.fit.times)
     label = () if subject.test.y is None else (f"label {int(subject.test.y[row])}",)
-    score = float(subject.evaluation.evidence.log_evidence[row])
+    score = float(subject.evaluation.row_scores[row])
     return Plate(image, number(score, 1), (*label, f"row {row:,}"))
