@@ -16,18 +16,16 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import torch
+import records
 
 import vaekit
 from vaekit.data import load_data
 from vaekit.train import Epoch, Watcher
 from vaekit.train.world import joining
 
-RESULTS = Path(__file__).parent / "results" / "distributed.json"
 JOBS = [("ae", "ddp"), ("ae", "fsdp"), ("vae", "ddp"), ("vae", "fsdp")]
 
 
@@ -98,8 +96,7 @@ def compare(asked: argparse.Namespace) -> dict[str, Any]:
             each["scaling"] = alone["seconds"] / each["seconds"]
             runs.append(each)
     kept = {name: getattr(asked, name) for name in ("nproc", "threads", "device", "epochs", "batch", "rows")}
-    made = {"torch": torch.__version__, "cores": os.cpu_count(), "load": os.getloadavg()[0]}
-    return {**kept, **made, "date": datetime.now(UTC).date().isoformat(), "runs": runs}
+    return {**kept, "cores": os.cpu_count(), "load": os.getloadavg()[0], "runs": runs}
 
 
 def main() -> None:
@@ -117,10 +114,31 @@ def main() -> None:
     if asked.worker:
         work(asked)
     else:
-        record = compare(asked)
-        RESULTS.parent.mkdir(exist_ok=True)
-        RESULTS.write_text(json.dumps(record, indent=2) + "\n")
-        print(json.dumps(record, indent=2))
+        records.write("distributed", compare(asked))
+
+
+def told(record: Mapping[str, Any]) -> str:
+    """The record as a section of RESULTS.md."""
+    kind = f"{record['device']}, {record['threads']} thread to a process, {record['cores']} cores"
+    return records.section(
+        f"Several processes: {kind}, torch {record['torch']}, {record['date']}",
+        f"python benchmarks/distributed.py --nproc {record['nproc']} --epochs {record['epochs']}",
+        ("recipe", "way", "processes", "seconds an epoch", "as fast as one", "held-out, nats", "difference from one"),
+        (
+            (
+                run["recipe"],
+                run["strategy"],
+                run["nproc"],
+                f"{run['seconds']:.2f}",
+                f"{run['scaling']:.2f}x",
+                f"{run['held_out']:.3f}",
+                f"{run['difference']:+.4f}",
+            )
+            for run in record["runs"]
+        ),
+        f"{record['rows']:,} rows of MNIST, a global batch of {record['batch']}. An `ae` draws nothing, so that its losses "
+        "may be compared to the digit; a `vae` draws other noise on each rank.",
+    )
 
 
 if __name__ == "__main__":

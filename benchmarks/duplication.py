@@ -16,17 +16,17 @@ from __future__ import annotations
 import argparse
 import ast
 import io
-import json
 import keyword
 import statistics
 import tokenize
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from itertools import chain
 from pathlib import Path
-from typing import TypeGuard
+from typing import Any, TypeGuard
+
+import records
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results" / "duplication.json"
@@ -180,9 +180,29 @@ def main() -> None:
     for name, measured in found.items():
         print(f"{name}: {measured}")
     record = {"packages": {name: asdict(measured) for name, measured in found.items()}, "run": RUN}
-    record["date"] = datetime.now(UTC).date().isoformat()
-    RESULTS.parent.mkdir(exist_ok=True)
-    RESULTS.write_text(json.dumps(record, indent=2) + "\n")
+    records.write("duplication", record)
+
+
+def told(record: Mapping[str, Any]) -> str:
+    """The record as a section of RESULTS.md."""
+    return records.section(
+        f"Code written twice, and the length of functions, {record['date']}",
+        "python benchmarks/duplication.py",
+        ("package", "code lines", "repeated", "alike but for names", "functions", "median, 90 %, longest"),
+        (_cells(name, found) for name, found in record["packages"].items()),
+        f"Repeated are lines in runs of {record['run']} or more that stand elsewhere too.",
+    )
+
+
+def _cells(name: str, found: Mapping[str, Any]) -> tuple[object, ...]:
+    return (
+        name,
+        f"{found['code_lines']:,}",
+        f"{found['repeated_percent']:.1f} %",
+        f"{found['same_shape_percent']:.1f} %",
+        f"{found['functions']:,}",
+        f"{found['median_function']:g}, {found['ninetieth_function']:g}, {found['longest_function']}",
+    )
 
 
 if __name__ == "__main__":

@@ -23,15 +23,15 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 os.environ["OMP_NUM_THREADS"] = "1"
 
 import numpy as np
+import records
 import torch
 
 import vaekit.cli.fitting  # noqa: F401, imported once for all the lives that are forked
@@ -42,7 +42,6 @@ from vaekit.store import read_history
 from vaekit.train import describe
 from vaekit.train.checkpoint import Checkpoints
 
-RESULTS = Path(__file__).parent / "results" / "kills.json"
 ROWS, BATCH, HELD_OUT = 640, 32, 0.2
 BATCHES = int(ROWS * (1 - HELD_OUT)) // BATCH
 GENTLE = {signal.SIGTERM: 143, signal.SIGINT: 130}
@@ -250,11 +249,29 @@ def main() -> None:
         "seconds": time.monotonic() - begun,
         "seconds_undisturbed": alone,
         "device": describe(torch.device("cpu")),
-        "torch": str(torch.__version__),
-        "date": datetime.now(UTC).date().isoformat(),
     }
-    RESULTS.parent.mkdir(exist_ok=True)
-    RESULTS.write_text(json.dumps(record, indent=2) + "\n")
+    records.write("kills", record)
+
+
+def told(record: Mapping[str, Any]) -> str:
+    """The record as a section of RESULTS.md."""
+    signals = ", ".join(f"{count} {name}" for name, count in record["signals"].items())
+    same = "identical to the bit" if record["identical"] else "**not identical**"
+    return records.section(
+        f"Runs that are killed and resumed: {record['device']}, torch {record['torch']}, {record['date']}",
+        f"python benchmarks/kills.py --kills {record['kills']}",
+        ("kills", "resumes", "against the undisturbed run", "checkpoints lost", "updates a kill cost, at most", "time"),
+        [
+            (
+                f"{record['kills']} ({signals})",
+                record["resumes"],
+                f"{record['runs']} runs of {record['updates']:,} updates each: {same}",
+                record["checkpoints_lost"],
+                record["lost_updates_at_most"],
+                f"{record['seconds'] / 60:.1f} min",
+            )
+        ],
+    )
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ import pytest
 @pytest.fixture(scope="module")
 def duplication() -> ModuleType:
     path = Path(__file__).parent.parent / "benchmarks" / "duplication.py"
+    sys.path.insert(0, str(path.parent))
     spec = importlib.util.spec_from_file_location("duplication", path)
     assert spec is not None
     assert spec.loader is not None

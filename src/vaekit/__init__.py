@@ -8,8 +8,9 @@ Names are imported when they are first used, so that the command line can answer
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from vaekit.common.lazy import names_in
 
 __version__ = "0.1.0"
 
@@ -64,10 +65,7 @@ _HOME_OF = {
 __all__ = ["__version__", *_HOME_OF]
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _HOME_OF:
-        raise AttributeError(f"module 'vaekit' has no attribute {name!r}")
-    return getattr(importlib.import_module(_HOME_OF[name]), name)
+__getattr__ = names_in("vaekit", _HOME_OF)
 
 
 def __dir__() -> list[str]:

@@ -27,13 +27,13 @@ from vaekit.model import FittedVAE
 from vaekit.objectives import Objective, Schedule
 from vaekit.recipes import Blueprint
 from vaekit.store import config_of
-from vaekit.train import Observer, Resident, Settings, Trained, describe, progress, train
+from vaekit.train import Observer, Resident, Settings, Trained, describe, train
 from vaekit.train.feeds import Feed, Sources, feed_of
 from vaekit.train.identity import identity_of
 from vaekit.train.keeper import Careless, Keeper, Keeping
 from vaekit.train.labels import labels_wanted
 from vaekit.train.means import evaluating
-from vaekit.train.progress import say
+from vaekit.train.progress import progress, say
 from vaekit.train.runtime import device_in
 from vaekit.train.settings import MakeOptimizer
 from vaekit.train.strategy import remarks

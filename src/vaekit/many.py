@@ -19,13 +19,13 @@ from vaekit.evaluate import Estimate
 from vaekit.fitting import Data, about_run, binarization, fit, refuse_misfit, training_rows
 from vaekit.model import FittedVAE
 from vaekit.objectives import Objective, Schedule
-from vaekit.train import Observer, Resident, Settings, Watcher, device_named, progress
+from vaekit.train import Observer, Resident, Settings, Watcher, device_named
 from vaekit.train import Plan as TrainingPlan
 from vaekit.train.alike import NotTogether
 from vaekit.train.feeds import InMemory
 from vaekit.train.loop import MEND
 from vaekit.train.many import train_many
-from vaekit.train.progress import say
+from vaekit.train.progress import progress, say
 from vaekit.train.settings import MakeOptimizer
 
 Make = Callable[..., tuple[VAE, Objective]]

@@ -45,7 +45,7 @@ def fit(
     Parameters
     ----------
     source
-        A built-in name (see `vaekit data`), a folder of IDX files, a .npy or a .npz.
+        A built-in name (see `vaekit data`), a .npy, .npz, Parquet or Arrow file, a folder of images or of IDX files.
     recipe
         Which VAE: see `vaekit recipes`.
     model
@@ -305,7 +305,7 @@ def data(source: str | None = None, *, output: Output = OUTPUT) -> None:
     Parameters
     ----------
     source
-        A built-in name, a folder of IDX files, a .npy or a .npz.
+        A built-in name, a .npy, .npz, Parquet or Arrow file, a folder of images or of IDX files.
     """
     from vaekit.cli.catalogue import data_job, source_job
 

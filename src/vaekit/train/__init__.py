@@ -1,46 +1,72 @@
-"""Training: the loop, where it runs, and who watches it."""
+"""Training: the loop, where it runs, and who watches it.
 
-from vaekit.train.batches import Resident
-from vaekit.train.checkpoint import Checkpoint, Checkpoints, CheckpointWarning
-from vaekit.train.history import Epoch, Observer, Plan, Watcher
-from vaekit.train.identity import Identity, identity_of
-from vaekit.train.keeper import Careless, Keeper, Keeping, Resumable
-from vaekit.train.loop import Trained, train
-from vaekit.train.means import Means, mean_terms
-from vaekit.train.progress import JsonLines, progress
-from vaekit.train.runtime import describe, device_named
-from vaekit.train.settings import OPTIMIZERS, Settings
-from vaekit.train.strategy import STRATEGIES
-from vaekit.train.streams import Stream
-from vaekit.train.world import World, joining
+Names are imported when they are first used: who scores rows needs the batches of this package, and no loop.
+"""
 
-__all__ = [
-    "OPTIMIZERS",
-    "STRATEGIES",
-    "Careless",
-    "Checkpoint",
-    "CheckpointWarning",
-    "Checkpoints",
-    "Epoch",
-    "Identity",
-    "JsonLines",
-    "Keeper",
-    "Keeping",
-    "Means",
-    "Observer",
-    "Plan",
-    "Resident",
-    "Resumable",
-    "Settings",
-    "Stream",
-    "Trained",
-    "Watcher",
-    "World",
-    "describe",
-    "device_named",
-    "identity_of",
-    "joining",
-    "mean_terms",
-    "progress",
-    "train",
-]
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from vaekit.common.lazy import names_in
+
+if TYPE_CHECKING:
+    from vaekit.train.batches import Resident as Resident
+    from vaekit.train.checkpoint import Checkpoint as Checkpoint
+    from vaekit.train.checkpoint import Checkpoints as Checkpoints
+    from vaekit.train.checkpoint import CheckpointWarning as CheckpointWarning
+    from vaekit.train.history import Epoch as Epoch
+    from vaekit.train.history import Observer as Observer
+    from vaekit.train.history import Plan as Plan
+    from vaekit.train.history import Trained as Trained
+    from vaekit.train.history import Watcher as Watcher
+    from vaekit.train.identity import Identity as Identity
+    from vaekit.train.identity import identity_of as identity_of
+    from vaekit.train.keeper import Careless as Careless
+    from vaekit.train.keeper import Keeper as Keeper
+    from vaekit.train.keeper import Keeping as Keeping
+    from vaekit.train.keeper import Resumable as Resumable
+    from vaekit.train.loop import train as train
+    from vaekit.train.means import Means as Means
+    from vaekit.train.means import mean_terms as mean_terms
+    from vaekit.train.progress import JsonLines as JsonLines
+    from vaekit.train.runtime import describe as describe
+    from vaekit.train.runtime import device_named as device_named
+    from vaekit.train.settings import OPTIMIZERS as OPTIMIZERS
+    from vaekit.train.settings import Settings as Settings
+    from vaekit.train.strategy import STRATEGIES as STRATEGIES
+    from vaekit.train.streams import Stream as Stream
+    from vaekit.train.world import World as World
+    from vaekit.train.world import joining as joining
+
+_HOME_OF = {
+    "OPTIMIZERS": "vaekit.train.settings",
+    "STRATEGIES": "vaekit.train.strategy",
+    "Careless": "vaekit.train.keeper",
+    "Checkpoint": "vaekit.train.checkpoint",
+    "CheckpointWarning": "vaekit.train.checkpoint",
+    "Checkpoints": "vaekit.train.checkpoint",
+    "Epoch": "vaekit.train.history",
+    "Identity": "vaekit.train.identity",
+    "JsonLines": "vaekit.train.progress",
+    "Keeper": "vaekit.train.keeper",
+    "Keeping": "vaekit.train.keeper",
+    "Means": "vaekit.train.means",
+    "Observer": "vaekit.train.history",
+    "Plan": "vaekit.train.history",
+    "Resident": "vaekit.train.batches",
+    "Resumable": "vaekit.train.keeper",
+    "Settings": "vaekit.train.settings",
+    "Stream": "vaekit.train.streams",
+    "Trained": "vaekit.train.history",
+    "Watcher": "vaekit.train.history",
+    "World": "vaekit.train.world",
+    "describe": "vaekit.train.runtime",
+    "device_named": "vaekit.train.runtime",
+    "identity_of": "vaekit.train.identity",
+    "joining": "vaekit.train.world",
+    "mean_terms": "vaekit.train.means",
+    "train": "vaekit.train.loop",
+}
+__all__ = [*_HOME_OF]
+
+__getattr__ = names_in("vaekit.train", _HOME_OF)

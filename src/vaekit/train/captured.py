@@ -85,6 +85,7 @@ class Captured:
         self.whole = training.examples // training.batch_size
         self.steps = StaticSteps(updates, training, several_of(self.whole))
         self._recording: Recording | None = None
+        self._warm = 0
         self._refused = "an epoch has few batches" if self.whole < MANY else ""
 
     @property
@@ -106,8 +107,9 @@ class Captured:
             yield entries_of(self.updates.update(batch))
 
     def _next(self, left: int) -> Entries:
-        if left >= self.steps.several and self.updates.done >= WARM_UP and self._is_recorded():
+        if left >= self.steps.several and self._warm >= WARM_UP and self._is_recorded():
             return self._replayed()
+        self._warm += 1
         return self.steps.take()
 
     def _is_recorded(self) -> bool:

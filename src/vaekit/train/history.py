@@ -70,6 +70,35 @@ class Plan:
     """The epochs that were done before."""
 
 
+@dataclass(frozen=True)
+class Trained:
+    """A trained model, in evaluation mode, with the weights that are to be kept, and its history."""
+
+    model: VAE
+    history: tuple[Epoch, ...]
+    best_epoch: int
+
+    @property
+    def seconds(self) -> float:
+        """Time spent in epochs."""
+        return sum(epoch.seconds for epoch in self.history)
+
+    @property
+    def examples_per_second(self) -> float:
+        """Training examples seen for each second of an epoch."""
+        return sum(epoch.examples for epoch in self.history) / self.seconds if self.history else 0.0
+
+    @property
+    def results(self) -> dict[str, float]:
+        """How far it came, and how fast."""
+        return {
+            "epochs": len(self.history),
+            "best_epoch": self.best_epoch,
+            "seconds": self.seconds,
+            "examples_per_second": self.examples_per_second,
+        }
+
+
 class Observer(Protocol):
     """Somebody who watches a run: a progress bar, a log, a keeper of checkpoints."""
 

@@ -161,6 +161,7 @@ class Keeper(Careless):
         self.world = world
         self.rhythm = Rhythm(keeping.minutes, keeping.share)
         self._signals = Deferred(signal.SIGINT, signal.SIGTERM, same=0.0 if world.size == 1 else SAME)
+        self._failing = False
         if self.checkpoints.found() and not (resume or keeping.force):
             raise UsageError(
                 f"{keeping.path} holds the checkpoints of a run: go on with it by resume, or choose another place"

@@ -14,7 +14,7 @@ from vaekit.core import VAE
 from vaekit.core.company import in_company
 from vaekit.core.meeting import introduce
 from vaekit.objectives import Elbo, Objective
-from vaekit.train.history import Epoch, Observer, Plan
+from vaekit.train.history import Epoch, Observer, Plan, Trained
 from vaekit.train.keeper import Careless
 from vaekit.train.labels import labels_wanted
 from vaekit.train.means import Ledger, Means, first_fault_of_weights, latent_names, mean_terms
@@ -27,35 +27,6 @@ from vaekit.train.ways import way_through
 from vaekit.train.world import ALONE, World
 
 MEND = "try a smaller learning rate, clip=1.0, or data on a smaller scale"
-
-
-@dataclass(frozen=True)
-class Trained:
-    """A trained model, in evaluation mode, with the weights that are to be kept, and its history."""
-
-    model: VAE
-    history: tuple[Epoch, ...]
-    best_epoch: int
-
-    @property
-    def seconds(self) -> float:
-        """Time spent in epochs."""
-        return sum(epoch.seconds for epoch in self.history)
-
-    @property
-    def examples_per_second(self) -> float:
-        """Training examples seen for each second of an epoch."""
-        return sum(epoch.examples for epoch in self.history) / self.seconds if self.history else 0.0
-
-    @property
-    def results(self) -> dict[str, float]:
-        """How far it came, and how fast."""
-        return {
-            "epochs": len(self.history),
-            "best_epoch": self.best_epoch,
-            "seconds": self.seconds,
-            "examples_per_second": self.examples_per_second,
-        }
 
 
 @dataclass

@@ -20,9 +20,9 @@ from vaekit.core.meeting import introduce
 from vaekit.objectives import Elbo, Objective
 from vaekit.train.alike import NotTogether
 from vaekit.train.batches import Resident
-from vaekit.train.history import Epoch, Observer, Plan
+from vaekit.train.history import Epoch, Observer, Plan, Trained
 from vaekit.train.labels import labels_wanted
-from vaekit.train.loop import MEND, Trained
+from vaekit.train.loop import MEND
 from vaekit.train.means import Entries, Ledger, Means, latent_names
 from vaekit.train.settings import PRECISIONS, Settings
 from vaekit.train.shares import Shares
