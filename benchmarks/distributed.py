@@ -16,6 +16,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -136,8 +137,8 @@ def told(record: Mapping[str, Any]) -> str:
             )
             for run in record["runs"]
         ),
-        f"{record['rows']:,} rows of MNIST, a global batch of {record['batch']}. An `ae` draws nothing, so that its losses "
-        "may be compared to the digit; a `vae` draws other noise on each rank.",
+        f"{record['rows']:,} rows of MNIST, a global batch of {record['batch']}. An `ae` draws nothing, so that "
+        "its losses may be compared to the digit; a `vae` draws other noise on each rank.",
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import signal
 import threading
@@ -211,6 +212,9 @@ def joining(patience: timedelta = PATIENCE) -> Iterator[World]:
 
 @contextmanager
 def _joined(patience: timedelta) -> Iterator[World]:
+    # An optimiser loads this when it is made. Loaded while there is a process group, it keeps the group's threads alive
+    # past the group's end, and a thread that outlives the interpreter aborts the process.
+    importlib.import_module("torch._dynamo")
     store, rank, size = _meeting_place(patience)
     try:
         dist.init_process_group(store=PrefixStore("group", store), rank=rank, world_size=size, timeout=patience)
