@@ -139,7 +139,7 @@ def told(*rows: Mapping[str, Any]) -> str:
     """The records as a section of RESULTS.md."""
     return records.section(
         "Discrete latents: test -ELBO in nats",
-        "python benchmarks/discrete.py (with --epochs and --test to cut runs short)",
+        "python benchmarks/discrete.py --rows ROW --epochs EPOCHS --samples K",
         (
             "row",
             "recipe",

@@ -93,7 +93,8 @@ def told(record: Mapping[str, Any]) -> str:
     """The record as a section of RESULTS.md."""
     return records.section(
         f"Many models at once: {record['device']}, torch {record['torch']}, {record['date']}",
-        f"python benchmarks/fit_many.py --epochs {record['epochs']} --rows {record['rows']}",
+        f"python benchmarks/fit_many.py --seeds {' '.join(n for n in record['models'] if n != '1')} "
+        f"--epochs {record['epochs']} --rows {record['rows']}",
         ("models", "seconds an epoch, median", "against one", "at most, on a GPU", "test ELBO, nats"),
         (_row(n, found) for n, found in record["models"].items()),
     )

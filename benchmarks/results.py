@@ -12,7 +12,7 @@ HEAD = """# Results
 Every figure below was written here by `python benchmarks/results.py` from a record in `benchmarks/results/`, which the
 command above each table made. Losses to a published figure are printed as large as wins. A run that was cut short,
 because the machine at hand could not do the whole, says so: its figure is no match for the published one.
-`make bench` measures again what can be measured in half an hour on two cores; likelihoods take hours on a GPU.
+`make bench` measures again what can be measured in about an hour on two cores; likelihoods take hours on a GPU.
 """
 SCRIPTS = (
     "classic_job",
