@@ -19,6 +19,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from train.toys import CPU
 from vaekit.common.errors import VaekitError
+from vaekit.common.leaving import leave
 from vaekit.common.seeds import seeded
 from vaekit.common.telling import is_told_here
 from vaekit.core import VAE, Batch
@@ -238,4 +239,5 @@ def main() -> None:
     except Exception as error:
         if is_told_here(error):
             print(f"{type(error).__name__}: {error}", file=sys.stderr)
-        sys.exit(3)
+        leave(3)
+    leave(0)

@@ -11,6 +11,7 @@ from cyclopts import App, Parameter
 from vaekit import __version__
 from vaekit.cli.launch import launch
 from vaekit.cli.options import Bulk, Machine, Output, Place, Training
+from vaekit.common.leaving import leave
 
 app = App(
     name="vaekit",
@@ -317,4 +318,4 @@ def data(source: str | None = None, *, output: Output = OUTPUT) -> None:
 
 def main() -> None:
     """The entry point of the `vaekit` command."""
-    sys.exit(launch(app, sys.argv[1:]))
+    leave(launch(app, sys.argv[1:]))
