@@ -24,10 +24,10 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import records
+from pace import falling
 
 import vaekit
 from vaekit.data import load_data
-from vaekit.objectives import Cosine, Linear, Schedule
 from vaekit.train import describe
 
 JANG = "Jang, Gu and Poole, 2017"
@@ -67,12 +67,6 @@ ROWS = (
 """Bits are classes of two; unbiased gradients of ours stand beside the unbiased ones of the source."""
 
 
-def rate(updates: int) -> Schedule:
-    """A short warm-up, then half a cosine down to a hundredth."""
-    warm = max(1, updates // 50)
-    return Linear(RATE / 10, RATE, warm).then(Cosine(RATE, RATE / 100, max(1, updates - warm)))
-
-
 def run(row: Row, epochs: int, test: int, samples: int, binarize: str, seed: int, device: str) -> dict[str, Any]:
     """Train and evaluate one row."""
     data = load_data("mnist")
@@ -86,7 +80,7 @@ def run(row: Row, epochs: int, test: int, samples: int, binarize: str, seed: int
         objective,
         data,
         max_epochs=epochs,
-        learning_rate=rate(updates),
+        learning_rate=falling(RATE, updates),
         batch_size=BATCH,
         validation=HELD_OUT,
         patience=epochs,

@@ -21,10 +21,10 @@ from pathlib import Path
 from typing import Any
 
 import records
+from pace import falling
 
 import vaekit
 from vaekit.data import load_data
-from vaekit.objectives import Cosine, Linear, Schedule
 from vaekit.train import describe
 
 MODELS = Path(__file__).parents[1] / "runs" / "likelihood"
@@ -87,26 +87,21 @@ ROWS = (
 )  # fmt: skip
 
 
-def rate(row: Row, epochs: int, examples: int) -> Schedule:
-    """A short warm-up, then half a cosine down to a hundredth, over the run's own length."""
-    updates = epochs * -(-examples // row.batch_size)
-    warm = max(1, updates // 50)
-    falling = Cosine(row.learning_rate, row.learning_rate / 100, max(1, updates - warm))
-    return Linear(row.learning_rate / 10, row.learning_rate, warm).then(falling)
-
-
 def run(row: Row, epochs: int, test: int, samples: int, seed: int, device: str, precision: str) -> dict[str, Any]:
     """Train and evaluate one row."""
     data = load_data(row.data)
     assert data.test is not None
     model, objective = vaekit.build(row.recipe, data.train.event_shape, seed=seed, **row.options)
+    updates = epochs * -(-round(len(data.train) * (1 - HELD_OUT)) // row.batch_size)
     started = time.perf_counter()
     fitted = vaekit.fit(
         model,
         objective,
         data,
         max_epochs=epochs,
-        learning_rate=rate(row, epochs, round(len(data.train) * (1 - HELD_OUT))),
+        learning_rate=falling(
+            row.learning_rate, epochs * -(-round(len(data.train) * (1 - HELD_OUT)) // row.batch_size)
+        ),
         batch_size=row.batch_size,
         validation=HELD_OUT,
         patience=epochs,

@@ -25,9 +25,10 @@ from vaekit.many import mean_over
 from vaekit.objectives import Cosine, Elbo, Linear, Objective, Step
 from vaekit.recipes import RECIPES
 from vaekit.train import Resident, Settings, stack, traced
+from vaekit.train.joint import Joint
 from vaekit.train.labels import as_vectors, labels_wanted
 from vaekit.train.shares import Shares
-from vaekit.train.stack import Joint, Stack
+from vaekit.train.stack import Stack
 from vaekit.train.stacked import StackedUpdates, clip_each
 
 CPU = torch.device("cpu")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 import torch
@@ -13,11 +14,14 @@ from train.toys import FirstValue, Follow, Pull, centre_model, rows, weights_of
 from vaekit.common.errors import TrainingDiverged, UsageError
 from vaekit.common.seeds import seeded
 from vaekit.core import VAE
-from vaekit.objectives import Constant, Cosine, Elbo, Linear
+from vaekit.objectives import Constant, Cosine, Elbo, Linear, Step
 from vaekit.recipes import build
 from vaekit.train import OPTIMIZERS, Settings, mean_terms, train
 from vaekit.train.players import Limits, Player
 from vaekit.train.source import order_seed
+from vaekit.train.strategy import Replicated
+from vaekit.train.updates import Updates
+from vaekit.train.world import World
 
 W = torch.tensor([3.0, -4.0])
 """Of length 5."""
@@ -339,3 +343,23 @@ def test_nets_in_bfloat16_learn_the_same_model_within_their_precision() -> None:
         results.append(trained.history[-1].held_out.elbo)
     assert results[0] != results[1]
     assert results[0] == pytest.approx(results[1], rel=0.02)
+
+
+def test_a_rate_that_lies_on_the_device_is_filled_there_and_another_is_a_number() -> None:
+    weight, rate, step = nn.Parameter(torch.ones(1)), Linear(0.0, 1.0, 10), Step(torch.tensor(4))
+    held = torch.tensor(0.0)
+    for lr in (held, 0.0):
+        player = Player([weight], torch.optim.Adam([weight], lr=lr), goal=lambda terms: terms.value)
+        player.set_rate(rate, step, done=4)
+        assert float(player.optimizer.param_groups[0]["lr"]) == pytest.approx(0.4)
+    assert float(held) == pytest.approx(0.4)
+
+
+def test_over_several_ranks_nothing_is_compiled_and_it_is_said() -> None:
+    class Two(Replicated):
+        def spread(self, model: VAE) -> None:
+            """Nothing is exchanged here."""
+
+    world = SimpleNamespace(size=2, rank=0, leads=True)
+    updates = Updates(*small_vae(), settings(compile=True), torch.device("cpu"), Two(cast(World, world)))
+    assert updates.words == ["not compiled (several ranks)"]

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.func import functional_call, grad_and_value
 from torch.fx.experimental.proxy_tensor import make_fx
 
@@ -14,6 +14,7 @@ from vaekit.common.errors import UsageError, first_line
 from vaekit.common.seeds import seeded
 from vaekit.core import VAE, Batch
 from vaekit.objectives import Objective, Step, Terms
+from vaekit.train.joint import Joint
 
 Tensors = dict[str, Tensor]
 Flat = tuple[Tensor, Tensor, Tensors]
@@ -67,8 +68,8 @@ class CompiledGradients:
     def __init__(self, model: VAE, objective: Objective) -> None:
         if objective.rivals():
             raise UsageError("the objective has an adversary: its two gradients are not compiled as one")
-        self.asked = Asked(model, objective)
-        self.parameters = {name: weight for name, weight in self.asked.named_parameters() if weight.requires_grad}
+        self.joint = Joint(model, objective)
+        self.parameters = {name: weight for name, weight in self.joint.named_parameters() if weight.requires_grad}
         self._compiled: Traced | None = None
         self._points: tuple[str, ...] = ()
         self._shapes: Mapping[str, torch.Size] = {}
@@ -100,14 +101,14 @@ class CompiledGradients:
         return Terms(value, log_likelihood, kl, points=self._points)
 
     def _inputs(self, batch: Batch, step: Step) -> tuple[Any, ...]:
-        return self.parameters, dict(self.asked.named_buffers()), batch.x, dict(batch.given), step.count
+        return self.parameters, dict(self.joint.named_buffers()), batch.x, dict(batch.given), step.count
 
     @property
     def _gradients(self) -> Traced:
         """The function that is compiled."""
 
         def loss(weights: Tensors, buffers: Tensors, x: Tensor, given: Tensors, count: Tensor) -> tuple[Tensor, Flat]:
-            terms = functional_call(self.asked, (weights, buffers), (Batch(x, given), Step(count)))
+            terms = functional_call(self.joint, (weights, buffers), (Batch(x, given), Step(count)))
             kl = {name: value.detach() for name, value in terms.kl.items()}
             self._points = terms.points
             return -terms.value.mean(), (terms.value.detach(), terms.log_likelihood.detach(), kl)
@@ -121,18 +122,6 @@ class CompiledGradients:
         for name, buffer in buffers.items():
             if not torch.equal(copies[name], buffer):
                 raise UsageError(f"{name} learns outside the gradient, which a compiled gradient cannot hold")
-
-
-class Asked(nn.Module):
-    """A model and an objective as one module: what the objective makes of a batch."""
-
-    def __init__(self, model: VAE, objective: Objective) -> None:
-        super().__init__()
-        self.model, self.objective = model, objective
-
-    def forward(self, batch: Batch, step: Step) -> Terms:
-        terms: Terms = self.objective(self.model, batch, step)
-        return terms
 
 
 def _shapes(batch: Batch) -> dict[str, torch.Size]:

@@ -21,13 +21,14 @@ from vaekit.objectives import Elbo, Objective
 from vaekit.train.alike import NotTogether
 from vaekit.train.batches import Resident
 from vaekit.train.history import Epoch, Observer, Plan, Trained
+from vaekit.train.joint import Joint
 from vaekit.train.labels import labels_wanted
 from vaekit.train.loop import MEND
 from vaekit.train.means import Entries, Ledger, Means, latent_names
 from vaekit.train.settings import PRECISIONS, Settings
 from vaekit.train.shares import Shares
 from vaekit.train.source import order_seed
-from vaekit.train.stack import MODEL, Joint, Stack, Values
+from vaekit.train.stack import MODEL, Stack, Values
 from vaekit.train.stacked import StackedUpdates, over_members
 
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from vaekit.core import VAE
-from vaekit.objectives import Objective, Terms
+from vaekit.objectives import Objective, Schedule, Step, Terms
 from vaekit.train.shards import is_sharded, like, piece, whole
 
 TINY = 1e-6
@@ -88,13 +88,16 @@ class Player:
         for group, rate in zip(self.optimizer.param_groups, rates, strict=True):
             group["lr"] = rate
 
-    def set_rate(self, rate: Tensor) -> None:
-        """Set the optimiser's learning rate; one that is a tensor is filled where it is."""
+    def set_rate(self, rate: Schedule, step: Step, done: int) -> None:
+        """Set the optimiser's learning rate: on the device where it is a tensor there, else from Python's own count.
+
+        Either way nothing waits for the device.
+        """
         for group in self.optimizer.param_groups:
             if isinstance(group["lr"], Tensor):
-                group["lr"].copy_(rate)
+                group["lr"].copy_(rate(step.count))
             else:
-                group["lr"] = float(rate)
+                group["lr"] = float(rate(torch.tensor(done)))
 
 
 def shortened(weights: Sequence[nn.Parameter], longest: float) -> Tensor:

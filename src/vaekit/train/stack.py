@@ -12,10 +12,11 @@ from torch import Tensor, nn
 from torch.func import functional_call, grad, stack_module_state, vmap
 from torch.overrides import TorchFunctionMode
 
-from vaekit.core import VAE, Batch
-from vaekit.objectives import Elbo, Objective, Schedule, Step, Terms
+from vaekit.core import Batch
+from vaekit.objectives import Elbo, Schedule, Step, Terms
 from vaekit.objectives.schedules import Constant, schedule
 from vaekit.train.alike import Number, Place, numbers_apart
+from vaekit.train.joint import Joint
 from vaekit.train.means import entries_of, evaluating
 from vaekit.train.traced import Traced
 
@@ -23,19 +24,6 @@ Values = dict[str, Tensor]
 """Weights and buffers by their path, `(member, *shape)` each."""
 MODEL: Final = "model."
 """How the paths of the model's own values begin; the others are the objective's."""
-
-
-class Joint(nn.Module):
-    """A model and its objective as one."""
-
-    def __init__(self, model: VAE, objective: Objective) -> None:
-        super().__init__()
-        self.model, self.objective = model, objective
-
-    def forward(self, batch: Batch, step: Step) -> Terms:
-        """The terms of a batch."""
-        terms: Terms = self.objective(self.model, batch, step)
-        return terms
 
 
 @dataclass(frozen=True)

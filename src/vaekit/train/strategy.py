@@ -207,7 +207,7 @@ class Sharded:
     def weight(self, counted: int) -> Tensor | float:
         """Pieces are averaged over ranks as if all had as many examples: weigh each rank by what it has."""
         total = self.world.sum(torch.tensor(float(counted)))
-        return counted * self.world.size / total.item()
+        return counted * self.world.size / total
 
     def pool(self, model: VAE, weights: Sequence[nn.Parameter], counted: int) -> None:
         """Average the gradients of whole weights; those of pieces were, on the way back through the nets."""

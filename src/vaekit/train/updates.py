@@ -42,12 +42,15 @@ class Updates:
         for each in (model, *([self.average.model] if self.average else [])):
             strategy.spread(each)
         self.players = players_of(model, objective, self._optimizer)
-        self.compiled = Compiled(model, objective, self.differentiated) if settings.compile else None
+        alone = strategy.world.size == 1
+        self.compiled = Compiled(model, objective, self.differentiated) if settings.compile and alone else None
 
     @property
     def words(self) -> list[str]:
         """What there is to say of how gradients are made."""
-        return [] if self.compiled is None else [self.compiled.words]
+        if self.compiled is not None:
+            return [self.compiled.words]
+        return ["not compiled (several ranks)"] if self.settings.compile else []
 
     def differentiated(self, batch: Batch, step: Step) -> Terms:
         """The terms of a batch, and the gradient of each player's goal left at its weights."""
@@ -111,7 +114,7 @@ class Updates:
         terms = (self.compiled or self.differentiated)(batch, self.step)
         self.strategy.pool(self.model, [weight for player in self.players for weight in player.moved], batch.counted)
         for player in self.players:
-            player.set_rate(self.rate(self.step.count))
+            player.set_rate(self.rate, self.step, self.done)
             player.move(self.settings.limits)
         if self.average is not None:
             self.average.update(self.model)
