@@ -99,9 +99,7 @@ def run(row: Row, epochs: int, test: int, samples: int, seed: int, device: str, 
         objective,
         data,
         max_epochs=epochs,
-        learning_rate=falling(
-            row.learning_rate, epochs * -(-round(len(data.train) * (1 - HELD_OUT)) // row.batch_size)
-        ),
+        learning_rate=falling(row.learning_rate, updates),
         batch_size=row.batch_size,
         validation=HELD_OUT,
         patience=epochs,
