@@ -24,6 +24,8 @@ SCRIPTS = (
     "likelihood",
     "bracket",
     "discrete",
+    "tables",
+    "labels",
     "duplication",
 )
 

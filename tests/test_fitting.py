@@ -139,10 +139,10 @@ def with_value(value: float) -> Tensor:
     ("rows", "complaint"),
     [
         (with_value(math.nan), "row 17 of x holds a NaN or infinity"),
-        (with_value(math.inf), "row 17 of x holds a NaN or infinity"),
+        (with_value(math.inf), "row 17 of x holds an infinity"),
         (with_value(2.0), "row 17 of x holds 2, outside what the likelihood explains"),
         (with_value(-0.1), "row 17 of x holds -0.1, outside"),
-        (Dataset(with_value(math.nan)), "row 17 of x holds nan"),
+        (Dataset(with_value(math.nan)), "row 17 of x holds a NaN"),
         (torch.rand(40, 7), r"rows of shape \(7,\), but the model explains \(6,\)"),
         (torch.rand(40, 3, 2), r"rows of shape \(1, 3, 2\), but the model explains \(6,\)"),
         (torch.rand(40), "x has shape"),

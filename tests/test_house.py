@@ -23,7 +23,8 @@ GUIDE = Path(__file__).parent.parent / "CONTRIBUTING.md"
 
 ORDER = [
     *("common", "core", "families", "nets", "flows", "priors", "objectives", "recipes", "data", "train", "evaluate"),
-    *("about", "card", "store", "uses", "model", "scoring", "fitting", "many", "report", "cli", "__main__"),
+    *("about", "card", "store", "uses", "model", "scoring", "fitting", "defaults", "tabular", "many", "estimators"),
+    *("report", "cli", "__main__"),
 ]
 """From the foundation up: a part may import those before it in this list, and itself."""
 

@@ -58,7 +58,8 @@ def test_a_recipe_names_each_latent_and_each_node_it_reads(name: str) -> None:
             side = generative if node in model.generative_order else inference
             assert set(part.given) <= words(about(node, side))
     assert set(model.likelihood.given) <= words(about("x", generative))
-    assert not any(re.search(r"\bx\b", line.split(" ~ ")[-1]) for line in generative)  # no data to generate from
+    made = [line for line in generative if not line.startswith("missing | x")]  # what is missing may hang on the data
+    assert not any(re.search(r"\bx\b", line.split(" ~ ")[-1]) for line in made)  # no data to generate from
     assert set(process.given) == set(model.conditions)
 
 

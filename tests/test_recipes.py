@@ -139,7 +139,7 @@ def test_its_options_are_the_defaults_it_is_built_with(name: str) -> None:
 @every_recipe
 def test_it_remembers_how_it_was_built(name: str) -> None:
     blueprint: Any = small(name).model.blueprint
-    assert (blueprint.recipe, blueprint.event_shape) == (name, EVENT)
+    assert (blueprint.recipe, blueprint.form.event_shape) == (name, EVENT)
     assert torch.equal(weights(blueprint.build()), weights(small(name)))
 
 

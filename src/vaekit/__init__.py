@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from vaekit.core import Conditional as Conditional
     from vaekit.core import Deterministic as Deterministic
     from vaekit.core import Fixed as Fixed
+    from vaekit.core import Global as Global
     from vaekit.core import Latent as Latent
     from vaekit.core import Parametric as Parametric
     from vaekit.data import load_data as load_data
@@ -47,6 +48,7 @@ _HOME_OF = {
     "Elbo": "vaekit.objectives",
     "FittedVAE": "vaekit.model",
     "Fixed": "vaekit.core",
+    "Global": "vaekit.core",
     "Latent": "vaekit.core",
     "ModelFileError": "vaekit.common.errors",
     "Parametric": "vaekit.core",

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import torch
 from torch import Tensor
 
 from vaekit.common.errors import RowError
 from vaekit.common.seeds import seeded
 from vaekit.core import VAE, Density, Explains
 from vaekit.data import Dataset, Encoding, scaled
-from vaekit.data.dataset import first_row
+from vaekit.data.dataset import first_row, refuse_infinite, refuse_nonfinite
 from vaekit.families.point import point_latents
 from vaekit.train import Epoch
+
+if TYPE_CHECKING:
+    from vaekit.data.tables import Schema
 
 
 @dataclass(frozen=True)
@@ -28,6 +32,8 @@ class About:
     training: Mapping[str, Any] = field(default_factory=dict)
     """The settings and the circumstances: seed, device, seconds, versions."""
     history: tuple[Epoch, ...] = ()
+    schema: Schema | None = None
+    """The columns of the table that the rows are from, if they are from one."""
 
 
 def density_of(model: VAE, x: Tensor) -> Density:
@@ -45,15 +51,26 @@ def density_of_rows(model: VAE, rows: Dataset, encoding: Encoding) -> Density:
     return next((density for density in found if not density.is_likelihood), found[0])
 
 
+def explains_holes(model: VAE, rows: Dataset) -> bool:
+    """Whether the model's likelihood leaves out what is missing, as NaN, of rows like these."""
+    if not isinstance(model.likelihood, Explains):
+        return False
+    return bool(model.likelihood.support.check(torch.full((1, *rows.event_shape), torch.nan)).all())
+
+
 def refuse_unexplained(model: VAE, rows: Dataset) -> None:
-    """Refuse values outside the support of the model's likelihood, naming the first row that has one."""
+    """Refuse values outside the support of the model's likelihood, naming the first row that has one.
+
+    What is missing, as NaN, is refused where the likelihood cannot leave it out.
+    """
+    (refuse_infinite if explains_holes(model, rows) else refuse_nonfinite)(rows)
     if not isinstance(model.likelihood, Explains):
         return
     support = model.likelihood.support
     for start, part in zip(range(0, len(rows), 8192), rows.x.split(8192), strict=True):
         x = scaled(part)
         outside = ~support.check(x)
-        outside = (outside if outside.shape == x.shape else outside.unsqueeze(-1)) | ~x.isfinite()
+        outside = outside if outside.shape == x.shape else outside.unsqueeze(-1)
         if (row := first_row(outside)) is not None:
             value = float(x[row][outside[row].expand_as(x[row])][0])
             raise RowError(

@@ -164,7 +164,7 @@ def training_rows(data: Data, memory: int = MEMORY) -> Dataset | Streamed:
         return Streamed(loader_store(data), name="DataLoader", memory=memory)
     if isinstance(data, Splits):
         return data.train
-    return data if isinstance(data, (Dataset, Streamed)) else dataset(data)
+    return data if isinstance(data, (Dataset, Streamed)) else dataset(data, holes=True)
 
 
 def held_out_rows(rows: Dataset, validation: float, seed: int) -> Dataset | None:
@@ -175,7 +175,7 @@ def held_out_rows(rows: Dataset, validation: float, seed: int) -> Dataset | None
 def refuse_misfit(model: VAE, objective: Objective, rows: Resident) -> None:
     """Refuse rows of a shape that the model was not made for; one composed by hand is let explain a few of them."""
     shape, made_for = tuple(rows.x.shape[1:]), model.blueprint
-    explained = made_for.event_shape if isinstance(made_for, Blueprint) else _explained(model, objective, rows)
+    explained = made_for.form.event_shape if isinstance(made_for, Blueprint) else _explained(model, objective, rows)
     if tuple(explained) != shape:
         raise DataError(f"rows of shape {shape}, but the model explains {tuple(explained)}: build it for {shape}")
 
@@ -234,7 +234,7 @@ def planned(
     }
     name = data.name if isinstance(data, (Splits, Dataset, Streamed)) else ""
     shape, density = tuple(feed.head.event_shape), density_of_rows(model, feed.head, encoding)
-    return About(shape, encoding, density, name or "data", training)
+    return About(shape, encoding, density, name or "data", training, schema=feed.head.schema)
 
 
 def _plain(setting: object) -> object:

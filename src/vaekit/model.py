@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from numpy.typing import ArrayLike
@@ -20,6 +23,11 @@ from vaekit.priors import PRIOR_FITS, PriorFit
 from vaekit.store import load, save
 from vaekit.train import Epoch, Resident
 from vaekit.train.labels import as_vectors, labels_wanted, refuse_unfit
+from vaekit.uses.classify import classify
+from vaekit.uses.cluster import Clusters, cluster
+from vaekit.uses.complete import Completion, complete
+from vaekit.uses.completion.draws import Draws, draw_completions
+from vaekit.uses.completion.summaries import SUMMARIES, Summary
 from vaekit.uses.decode import decode
 from vaekit.uses.encode import encode, encode_draws
 from vaekit.uses.interpolate import PATHS, interpolate
@@ -28,16 +36,21 @@ from vaekit.uses.reconstruct import reconstruct
 from vaekit.uses.refit import aggregated_codes, refit_prior
 from vaekit.uses.sample import sample, sample_means
 from vaekit.uses.score import Scores, scores
+from vaekit.uses.scores import SCORES, Reference, Scorer, Shares, ready, shares
 
-Rows = Dataset | ArrayLike | Tensor
+Rows = Dataset | ArrayLike | Tensor | Any
+"""Rows: a data set, an array, or for a model of a table a frame: of pandas, polars or Arrow."""
+Examples = Any
+"""Examples a model made: a tensor `(n, *event)`, or for a model of a table a frame."""
 
 
 class FittedVAE:
     """A trained VAE, for every use.
 
     Rows come in as they are stored (bytes or floats, `(n, *event)`) and are encoded as they were for training.
-    What comes out is float32, on the CPU, on the scale that the model explains: greys in [0, 1] for bytes. Every
-    method that draws takes a `seed` and leaves the global random state alone.
+    What comes out is float32, on the CPU, on the scale that the model explains: greys in [0, 1] for bytes. A model of
+    a table takes frames with its columns, and what it makes up comes out as a frame (`Examples`). Every method that
+    draws takes a `seed` and leaves the global random state alone.
     """
 
     def __init__(self, model: VAE, about: About) -> None:
@@ -74,13 +87,32 @@ class FittedVAE:
         return prepared
 
     def _of_its_shape(self, x: Rows) -> Dataset:
-        given = x if isinstance(x, Dataset) else dataset(x)
+        given = self._read(x)
         if tuple(given.event_shape) != self.about.event_shape:
             raise DataError(
                 f"rows of shape {tuple(given.event_shape)}, but the model explains {self.about.event_shape}: "
                 "give rows of that shape"
             )
         return given
+
+    def _read(self, x: Rows) -> Dataset:
+        if isinstance(x, Dataset):
+            return x
+        if self.about.schema is None:
+            return dataset(x, holes=True)
+        from vaekit.data.tables.rows import table_rows  # loads pandas, which only a table needs
+
+        return table_rows(x, self.about.schema)
+
+    def _told(self, x: Tensor, like: Rows | None = None) -> Examples:
+        """Examples as the rows were: a tensor, or a frame of the caller's kind."""
+        if self.about.schema is None:
+            return x
+        return self.about.schema.decode(x.flatten(0, -2), like=None if isinstance(like, Dataset) else like)
+
+    def in_numbers(self) -> FittedVAE:
+        """The same model, of tensors even where it is one of a table: a cell a number, as `Schema.encode` has it."""
+        return FittedVAE(self.model, replace(self.about, schema=None))
 
     def batch(self, x: Rows) -> Batch:
         """Rows as the model sees them, on its device, with their labels where it reads labels.
@@ -110,15 +142,35 @@ class FittedVAE:
             raise UsageError(f"unknown latent {chosen!r}: the model has {', '.join(self.latents)}")
         return chosen
 
-    def sample(self, n: int, *, mean: bool = False, labels: ArrayLike | Tensor | None = None, seed: int = 0) -> Tensor:
+    def sample(
+        self,
+        n: int,
+        *,
+        mean: bool = False,
+        labels: ArrayLike | Tensor | None = None,
+        given: Mapping[str, Any] | None = None,
+        seed: int = 0,
+    ) -> Examples:
         """`n` new examples from the model, `(n, *event)`; with `mean`, without the likelihood's own noise.
 
         A model that reads labels makes examples of these, `(n,)`, or of each class in its turn if none are given.
+        A model of a table makes rows in which some columns are as `given`, `{"sex": "female"}`, and the others are
+        draws from what it knows of such rows.
         """
         if n < 1:
             raise UsageError(f"{n} samples: ask for at least 1")
+        if given is not None:
+            return self._told(self._given(n, given, seed))
         with seeded(seed, self.device):
-            return (sample_means if mean else sample)(self.model, n, self.conditions(n, labels)).cpu()
+            return self._told((sample_means if mean else sample)(self.model, n, self.conditions(n, labels)).cpu())
+
+    def _given(self, n: int, given: Mapping[str, Any], seed: int) -> Tensor:
+        if self.about.schema is None:
+            raise UsageError("columns are given to a model of a table: this one is of arrays")
+        from vaekit.data.tables.rows import row_of
+
+        row = row_of(self.about.schema, given)
+        return self.completion_draws(row, n, samples=max(1000, 10 * n), seed=seed).x[:, 0].cpu()
 
     def encode(self, x: Rows, *, latent: str | None = None, seed: int = 0) -> Tensor:
         """The posterior mean of a latent for each row, `(n, *event)`; the first latent if none is named."""
@@ -139,7 +191,7 @@ class FittedVAE:
         latent: str | None = None,
         labels: ArrayLike | Tensor | None = None,
         seed: int = 0,
-    ) -> Tensor:
+    ) -> Examples:
         """The mean of x for each code `(n, *event)` of a latent; latents drawn after it come from their priors.
 
         For a model that reads labels, `labels` are as in `sample`.
@@ -148,7 +200,7 @@ class FittedVAE:
         name = self._latent(latent)
         with seeded(seed, self.device):
             self._refuse_codes(name, tuple(values.shape[1:]))
-            return decode(self.model, values, name, self.conditions(len(values), labels)).cpu()
+            return self._told(decode(self.model, values, name, self.conditions(len(values), labels)).cpu())
 
     def latent_shape(self, name: str) -> tuple[int, ...]:
         """The shape of a latent's values for one example."""
@@ -160,10 +212,10 @@ class FittedVAE:
         if shape != event:
             raise DataError(f"codes of shape {shape}, but the latent {name!r} has {event}: give codes of that shape")
 
-    def reconstruct(self, x: Rows, *, seed: int = 0) -> Tensor:
+    def reconstruct(self, x: Rows, *, seed: int = 0) -> Examples:
         """The mean of x given the posterior means of the latents, `(n, *event)`."""
         with seeded(seed, self.device):
-            return reconstruct(self.model, self.batch(x)).cpu()
+            return self._told(reconstruct(self.model, self.batch(x)).cpu(), x)
 
     def interpolate(
         self,
@@ -173,8 +225,10 @@ class FittedVAE:
         steps: int = 10,
         path: str | LatentPath = "spherical",
         seed: int = 0,
-    ) -> Tensor:
+    ) -> Examples:
         """The way from each row of `start` to the same row of `end`, `(n, steps, *event)`, reconstructions at its ends.
+
+        In a frame, the steps of a way are rows that follow each other.
 
         `path` is "spherical", which stays as far from the origin as draws of a normal prior are, or "linear".
         """
@@ -186,7 +240,7 @@ class FittedVAE:
             counts = [len(next(iter(codes.values()))) for codes in (starts, ends)]
             if counts[0] != counts[1]:
                 raise DataError(f"{counts[0]} rows to start from but {counts[1]} to end at: give as many of each")
-            return interpolate(self.model, starts, ends, steps, along).cpu()
+            return self._told(interpolate(self.model, starts, ends, steps, along).cpu())
 
     def _codes(self, rows: Rows) -> dict[str, Tensor]:
         batch = self.batch(rows)
@@ -220,6 +274,88 @@ class FittedVAE:
         It is a function of the row: neither the other rows nor their order matter. See `vaekit.uses.score`.
         """
         return self.scores(x, samples, seed=seed).log_evidence
+
+    def score(
+        self, x: Rows, by: str | Scorer = "log_evidence", samples: int = 100, *, known: Rows = None, seed: int = 0
+    ) -> Tensor:
+        """How odd each row is, `(n,)`, float64: higher is odder. It does not depend on the rows beside it.
+
+        Args:
+            x: rows, as they are stored.
+            by: a name of `vaekit.uses.scores.SCORES`, or a `Scorer` of one's own; -log p(x) if none is named.
+            samples: draws of the latents for each row.
+            known: rows that are in order, for the scores that learn from some: `mahalanobis` and `typicality`.
+            seed: of the draws.
+
+        Raises `UsageError` for a score that learns from rows, of which none are given.
+        """
+        scorer = SCORES[by] if isinstance(by, str) else by
+        asked: dict[str, Any] = {"samples": samples, "seed": seed, "encode": self.about.encoding.encode}
+        if known is not None:
+            scorer = ready(scorer, self.model, self.alone(known), **asked)
+        return scorer(self.model, self.alone(x), **asked)
+
+    def shares(self, x: Rows, samples: int = 100, *, seed: int = 0) -> Shares:
+        """What -log p(x) of each row is made of: each column's or pixel's share, and that of the latents, in nats."""
+        return shares(self.model, self.alone(x), samples, seed, self.about.encoding.encode)
+
+    def p_values(
+        self,
+        x: Rows,
+        held_out: Rows,
+        by: str | Scorer = "log_evidence",
+        samples: int = 100,
+        *,
+        known: Rows = None,
+        seed: int = 0,
+    ) -> Tensor:
+        """The share of held-out rows that are at least as odd as each row, `(n,)`: small for what is odd.
+
+        Of rows like the held-out ones at most a share a has a p-value of at most a, however bad the model is.
+        """
+        reference = Reference(self.score(held_out, by, samples, known=known, seed=seed))
+        return reference.p_values(self.score(x, by, samples, known=known, seed=seed))
+
+    def complete(self, x: Rows, samples: int = 1000, *, by: str | Summary = "mean", seed: int = 0) -> Examples:
+        """The rows with their holes filled: numbers by the conditional mean, levels by the most probable one.
+
+        What was observed stays as it was. `by` is mean, median or mode; `completion` tells intervals too.
+        """
+        return self._told(self.completion(x, samples, by=by, seed=seed).x.cpu(), x)
+
+    def completion(
+        self, x: Rows, samples: int = 1000, *, by: str | Summary = "mean", level: float | None = None, seed: int = 0
+    ) -> Completion:
+        """The same in numbers, with the effective number of draws behind each row, and intervals of a level."""
+        how = SUMMARIES[by]() if isinstance(by, str) else by
+        return complete(self.model, self.alone(x), samples, seed, how, level, self.about.encoding.encode)
+
+    def complete_draws(self, x: Rows, draws: int = 20, *, samples: int = 200, seed: int = 0) -> tuple[Examples, ...]:
+        """Completed copies of the rows that differ as much as the model is uncertain of what is in their holes.
+
+        To estimate something from incomplete rows, estimate it from each copy and pool the estimates by
+        `vaekit.uses.completion.pooling.pool`. `completion_draws` tells how far the draws can be trusted.
+        """
+        return tuple(
+            self._told(copy, x) for copy in self.completion_draws(x, draws, samples=samples, seed=seed).x.cpu()
+        )
+
+    def completion_draws(self, x: Rows, draws: int = 20, *, samples: int = 200, seed: int = 0) -> Draws:
+        """The same in numbers, with diagnostics of the chains behind them."""
+        encode = self.about.encoding.encode
+        return draw_completions(self.model, self.alone(x), draws, samples, seed, encode=encode)
+
+    def classify(self, x: Rows, samples: int = 0, *, seed: int = 0) -> Tensor:
+        """The probability of each class for each row, `(n, classes)`, by a model with labels for a latent.
+
+        With samples it is p(y | x) by importance sampling, without it is q(y | x).
+        """
+        return classify(self.model, self.alone(x), samples=samples, seed=seed)
+
+    def cluster(self, x: Rows, *, most: int = 10, seed: int = 0) -> Clusters:
+        """The clusters of rows: the model's own, or where it has none those of a mixture fitted to their codes."""
+        with seeded(seed, self.device):
+            return cluster(self.model, self.batch(x), most=most, seed=seed)
 
     def evaluate(self, x: Rows, samples: int = 100, *, seed: int = 0) -> Evaluation:
         """How well the model explains rows it was not trained on, in nats per example."""

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from safetensors import SafetensorError
@@ -20,8 +20,12 @@ from vaekit.common.files import directory_written_atomically, refuse_existing
 from vaekit.core import VAE, Density
 from vaekit.data import Encoding
 from vaekit.recipes import Blueprint
+from vaekit.recipes.forms import form_of_config
 from vaekit.train import Epoch, Trained, device_named
 from vaekit.train.checkpoint import Checkpoints
+
+if TYPE_CHECKING:
+    from vaekit.data.tables import Schema
 
 FORMAT = "vaekit-model"
 VERSION = 1
@@ -88,11 +92,12 @@ def config_of(model: VAE, about: About) -> dict[str, Any]:
         "recipe": blueprint.recipe if isinstance(blueprint, Blueprint) else None,
         "options": dict(blueprint.options) if isinstance(blueprint, Blueprint) else {},
         "refitted": dict(blueprint.refitted) if isinstance(blueprint, Blueprint) else {},
-        "event_shape": about.event_shape,
+        **(blueprint.form.to_config() if isinstance(blueprint, Blueprint) else {"event_shape": about.event_shape}),
         "encoding": about.encoding.to_config(),
         "density": vars(about.density),
         "data": about.data,
         "training": dict(about.training),
+        **({} if about.schema is None else {"schema": about.schema.to_toml()}),
     }
 
 
@@ -168,7 +173,7 @@ def _architecture(config: Mapping[str, Any], model: VAE | None, directory: Path)
         )
     try:
         refitted = config.get("refitted", {})
-        return Blueprint(config["recipe"], tuple(config["event_shape"]), config["options"], refitted).build().model
+        return Blueprint(config["recipe"], form_of_config(config), config["options"], refitted).build().model
     except VaekitError as error:
         raise ModelFileError(f"{directory / CONFIG} does not fit this vaekit: {error}") from error
 
@@ -181,7 +186,16 @@ def _about(config: Mapping[str, Any], history: tuple[Epoch, ...]) -> About:
         config["data"],
         config["training"],
         history,
+        _schema(config.get("schema")),
     )
+
+
+def _schema(text: str | None) -> Schema | None:
+    if text is None:
+        return None
+    from vaekit.data.tables import Schema  # loads pandas, which only a table needs
+
+    return Schema.from_toml(text)
 
 
 def read_history(path: Path) -> tuple[Epoch, ...]:

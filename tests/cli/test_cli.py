@@ -149,8 +149,7 @@ def test_a_wrong_setting_is_one_line_and_leaves_nothing(
     ("x", "words"),
     [
         (np.full((9, 4), 2.0), "row 0 of x holds 2"),
-        (np.array([[0.1, 0.2], [np.nan, 0.3]]), "row 1 of x holds a NaN"),
-        (np.array([[0.1, np.inf]]), "row 0 of x holds a NaN or infinity"),
+        (np.array([[0.1, np.inf]]), "row 0 of x holds an infinity"),
         (np.zeros((0, 4)), "empty"),
         (np.zeros(4), "shape"),
     ],

@@ -36,6 +36,7 @@ def test_a_folder_of_parquet_is_fitted_evaluated_and_used_again(
 
 
 def test_a_text_column_is_named_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    pa.parquet.write_table(pa.table({"a": [1.0], "city": ["Oslo"]}), tmp_path / "x.parquet")
-    assert launch(app, ["fit", str(tmp_path / "x.parquet"), "--out", str(tmp_path / "out"), *SMALL]) == 2
+    (tmp_path / "parts").mkdir()
+    pa.parquet.write_table(pa.table({"a": [1.0], "city": ["Oslo"]}), tmp_path / "parts" / "x.parquet")
+    assert launch(app, ["fit", str(tmp_path / "parts"), "--out", str(tmp_path / "out"), *SMALL]) == 2
     assert "column 'city' is string" in capsys.readouterr().err

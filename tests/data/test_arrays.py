@@ -157,7 +157,7 @@ def test_a_damaged_header_is_refused_in_one_line(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arrays", "complaint"),
     [
-        ({"x": np.array([[1.0], [np.nan]])}, "row 1 of x holds a NaN"),
+        ({"x": np.array([[1.0], [np.inf]])}, "row 1 of x holds an infinity"),
         ({"x": ROWS, "y": LABELS[:3]}, "4 rows but 3 labels"),
         ({"x": ROWS, "y": np.array(["a"] * 4)}, "y has dtype"),
         ({"x": np.zeros((0, 3))}, "is empty"),

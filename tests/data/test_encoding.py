@@ -117,12 +117,26 @@ def test_a_threshold_that_parts_nothing_is_refused(at: float) -> None:
 
 
 @pytest.mark.parametrize("binarize", BINARY)
-@pytest.mark.parametrize("value", [-0.01, 1.01, 2.0, float("nan")])
+@pytest.mark.parametrize("value", [-0.01, 1.01, 2.0])
 def test_values_outside_the_unit_interval_cannot_be_binarised(binarize: Binarize, value: float) -> None:
     x = torch.rand(5, 1, 2, 2, generator=torch.Generator().manual_seed(0))
     x[3, 0, 1, 1] = value
     with pytest.raises(DataError, match=r"^row 3 of x has values outside \[0, 1\]"):
         Encoding(binarize).prepare(Dataset(x))
+
+
+@pytest.mark.parametrize("binarize", [Dynamic(), Threshold()])
+def test_what_is_missing_stays_missing(binarize: Binarize) -> None:
+    x = torch.tensor([[0.0, torch.nan, 1.0]])
+    encoding = Encoding(binarize)
+    with seeded(0):
+        bits = encoding.encode(encoding.prepare(Dataset(x)).x)
+    assert torch.equal(bits.nan_to_num(7.0), torch.tensor([[0.0, 7.0, 1.0]]))
+
+
+def test_a_static_binarisation_refuses_what_is_missing() -> None:
+    with pytest.raises(DataError, match="row 0 of x holds a NaN"):
+        Encoding(Static()).prepare(Dataset(torch.tensor([[0.0, torch.nan]])))
 
 
 @pytest.mark.parametrize("binarize", [Greys(), Dynamic(), Threshold()])

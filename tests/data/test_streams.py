@@ -210,6 +210,12 @@ def test_some_rows_come_from_all_over_the_data(tmp_path: Path) -> None:
     assert some[-1] > 90_000
 
 
+def folder(path: Path) -> Path:
+    """A folder of parts, which is streamed as a table of numbers."""
+    (path / "parts").mkdir(exist_ok=True)
+    return path / "parts"
+
+
 def refused(match: str, path: Path) -> None:
     """Reading the data at a path is refused in one line that holds all these words."""
     with pytest.raises(DataError) as found:
@@ -241,18 +247,19 @@ def test_a_gap_is_named_by_row_and_column(gap: float, tmp_path: Path) -> None:
     np.save(tmp_path / "x.npy", values)
     with pytest.raises(DataError, match=rf"x\.npy: row 77 holds {gap:g} in column 2"):
         list(NpyStore(tmp_path / "x.npy").read([range(70, 80)]))
-    pa.parquet.write_table(pa.table({"a": values[:, 0], "b": values[:, 2]}), tmp_path / "x.parquet", row_group_size=10)
-    refused(f"x.parquet|row 77 holds {gap:g} in 'b'", tmp_path / "x.parquet")
+    table = pa.table({"a": values[:, 0], "b": values[:, 2]})
+    pa.parquet.write_table(table, folder(tmp_path) / "x.parquet", row_group_size=10)
+    refused(f"x.parquet|row 77 holds {gap:g} in 'b'", folder(tmp_path))
 
 
 def test_a_null_is_named_by_row_and_column(tmp_path: Path) -> None:
-    pa.parquet.write_table(pa.table({"a": [1, 2, 3], "b": [1.0, None, 3.0]}), tmp_path / "x.parquet")
-    refused("x.parquet|row 1 of column 'b' is null", tmp_path / "x.parquet")
+    pa.parquet.write_table(pa.table({"a": [1, 2, 3], "b": [1.0, None, 3.0]}), folder(tmp_path) / "x.parquet")
+    refused("x.parquet|row 1 of column 'b' is null", folder(tmp_path))
 
 
 def test_a_text_column_is_named_with_the_mend(tmp_path: Path) -> None:
-    pa.parquet.write_table(pa.table({"a": [1.0], "city": ["Oslo"]}), tmp_path / "x.parquet")
-    refused("x.parquet|column 'city' is string|code it in numbers, or leave it out", tmp_path / "x.parquet")
+    pa.parquet.write_table(pa.table({"a": [1.0], "city": ["Oslo"]}), folder(tmp_path) / "x.parquet")
+    refused("x.parquet|column 'city' is string|code it in numbers, or leave it out", folder(tmp_path))
 
 
 def test_parts_with_other_columns_are_named(tmp_path: Path) -> None:

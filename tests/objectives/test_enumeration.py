@@ -124,6 +124,64 @@ def test_with_nothing_else_to_draw_it_has_no_noise_and_reaches_the_evidence() ->
     torch.testing.assert_close(value, log_joint.logsumexp(1), rtol=0, atol=1e-6)
 
 
+def test_one_trace_for_all_values_is_a_batch_for_each() -> None:
+    """The two ways to the sum, in the same draws: the same terms, known values or not, and the same gradient."""
+
+    class Repeated(Elbo):
+        def __init__(self) -> None:
+            super().__init__()
+            self.averages = False
+
+    model, x = m2(), torch.randn(5, X).double()
+    for given in ({}, {"y": one_hot([2, -1, 0, -1, 1])}):
+        found = [terms(Enumerate("y", inner, classify=2.0), model, Batch(x, given)) for inner in (Elbo(), Repeated())]
+        torch.testing.assert_close(found[0].value, found[1].value)
+        torch.testing.assert_close(found[0].log_likelihood, found[1].log_likelihood)
+        torch.testing.assert_close(found[0].kl, found[1].kl)
+        slopes = [torch.autograd.grad(each.value.sum(), list(model.parameters())) for each in found]
+        torch.testing.assert_close(slopes[0], slopes[1])
+
+
+def test_what_does_not_read_the_latent_is_computed_once() -> None:
+    """Of a model whose decoder reads z alone, and z's posterior x alone."""
+    rows: list[int] = []
+
+    class Counted(nn.Linear):
+        def forward(self, z: Tensor) -> Tensor:
+            rows.append(len(z))
+            return super().forward(z)
+
+    model = VAE(
+        Parametric(Counted(2, X), NormalFamily(Known(0.7)), "z"),
+        y=Latent(classes(K), classifier()),
+        z=Latent(Parametric(nn.Linear(K, 4), NormalFamily(), "y"), Parametric(nn.Linear(X, 4), NormalFamily(), "x")),
+    )
+    Enumerate("y", Elbo())(model, Batch(torch.randn(5, X)), Step.first())
+    assert rows == [5]
+
+
+def test_the_posterior_may_read_a_draw_in_one_trace() -> None:
+    """a, then y that reads a, then z that reads both: the mean of the ELBO with y drawn, and of its parts."""
+    model = VAE(
+        Parametric(Joined(2 + K + 2, X), NormalFamily(Known(0.7)), ("a", "y", "z")),
+        a=Latent(
+            Parametric(Joined(K + 2, 4), NormalFamily(), ("y", "z")), Parametric(nn.Linear(X, 4), NormalFamily(), "x")
+        ),
+        y=Latent(classes(K), Parametric(Joined(2 + X, K), OneHot(), ("a", "x"))),
+        z=Latent(standard_normal(2), Parametric(Joined(2 + K + X, 4), NormalFamily(), ("a", "y", "x"))),
+    ).double()
+    x = torch.randn(1, X).double().expand(4000, X)
+    found = Enumerate("y", Elbo())(model, Batch(x), Step.first())
+    trace = model.trace(x)
+    for enumerated, drawn in ((found.value, trace.log_weight[0]), (found.log_likelihood, trace.log_lik[0])):
+        error = (stderr(enumerated).square() + stderr(drawn).square()).sqrt()
+        assert (enumerated.mean() - drawn.mean()).abs() <= SIGMAS * error
+    for name, term in trace.latents.items():
+        error = (stderr(found.kl[name]).square() + stderr(term.kl[0]).square()).sqrt()
+        assert (found.kl[name].mean() - term.kl[0].mean()).abs() <= SIGMAS * error
+    torch.testing.assert_close(found.elbo, found.value)
+
+
 def test_it_is_what_sampling_the_latent_gives_in_the_mean() -> None:
     """The ELBO of the model with y drawn: equal in value, and in gradient where the draws' is unbiased."""
     model, x = m2(), torch.randn(1, X).double()
@@ -223,8 +281,10 @@ def test_features_and_conditions_may_tell_the_class() -> None:
     found = Enumerate("y", Elbo())(model, Batch(x, {"c": c}), Step.first())
     drawn = model.trace(x, samples=4000, given={"c": c}).log_weight
     assert ((found.value - drawn.mean(0)).abs() <= SIGMAS * stderr(drawn)).all()
-    with pytest.raises(UsageError, match="posterior reads 'h'"):
+    with pytest.raises(UsageError, match="the model reads 'c'"):
         Enumerate("y", Elbo())(model, Batch(x), Step.first())
+    with pytest.raises(UsageError, match="posterior reads 'h'"):
+        Enumerate("y", Iwae(2))(model, Batch(x), Step.first())
 
 
 def test_a_single_bit_can_be_summed_out_too() -> None:
@@ -262,14 +322,14 @@ def test_a_model_without_such_a_latent_is_refused_by_name() -> None:
         Enumerate("y", Elbo())(model, Batch(truth.evidence.sample((3,))), Step.first())
 
 
-def test_a_posterior_that_reads_a_draw_is_refused() -> None:
+def test_a_posterior_that_reads_a_draw_is_refused_where_each_value_has_a_batch_of_its_own() -> None:
     model = VAE(
         Parametric(nn.Linear(K, X), NormalFamily(Known(0.7)), "y"),
         z=Latent(standard_normal(2), Parametric(nn.Linear(X, 4), NormalFamily(), "x")),
         y=Latent(classes(K), classifier("z", inputs=2)),
     )
     with pytest.raises(UsageError, match="its posterior reads 'z'"):
-        Enumerate("y", Elbo())(model, Batch(torch.randn(2, X)), Step.first())
+        Enumerate("y", Iwae(2))(model, Batch(torch.randn(2, X)), Step.first())
 
 
 def test_values_that_cannot_be_listed_are_refused() -> None:

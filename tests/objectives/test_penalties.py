@@ -37,6 +37,7 @@ from vaekit.objectives import (
     TotalCorrelation,
     WeightDecay,
     WeightedSampling,
+    WeightPrior,
     mmd_squared,
     sampled_kl,
 )
@@ -336,3 +337,20 @@ def test_weight_decay_is_half_the_sum_of_the_decoders_squares() -> None:
     squares = sum(float(weight.detach().square().sum()) for weight in model.likelihood.parameters())
     loss = WeightDecay(0.3)(model.trace(x), Batch(x), STEP)
     torch.testing.assert_close(loss, torch.full((4,), 0.15 * squares).double())
+
+
+def test_the_prior_over_weights_is_a_normals_and_shared_by_the_rows() -> None:
+    """Its difference between two models is that of log N(w; 0, 1 / (precision fan_in)), over all N rows."""
+    x, losses, logs = torch.randn(4, 3).double(), [], []
+    for _ in range(2):
+        model = autoencoder()
+        losses.append(50 * WeightPrior(50, 0.3)(model.trace(x), Batch(x), STEP))
+        layers = [part.weight.detach() for part in model.modules() if isinstance(part, nn.Linear)]
+        assert len(layers) > 1
+        logs.append(sum(float(Normal(0.0, (0.3 * w.shape[1]) ** -0.5).log_prob(w).sum()) for w in layers))
+    torch.testing.assert_close(losses[0] - losses[1], torch.full((4,), logs[1] - logs[0]).double())
+
+
+def test_a_prior_over_weights_is_shared_by_some_rows() -> None:
+    with pytest.raises(UsageError, match="0 rows"):
+        WeightPrior(0)

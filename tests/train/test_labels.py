@@ -12,7 +12,7 @@ from vaekit.data import Dataset, Encoding, Greys
 from vaekit.objectives import Elbo, Enumerate, Objective, Step, Terms
 from vaekit.recipes import Recipe, build
 from vaekit.train import Resident, Settings, mean_terms, train
-from vaekit.train.labels import labels_wanted
+from vaekit.train.labels import labels_wanted, numbers_of_a_pass
 
 LABELS = torch.tensor([2, 0, 1, 2, 0, 1, 1])
 
@@ -117,6 +117,31 @@ def test_labels_that_a_model_cannot_read_are_refused(name: str, y: Tensor | None
     model, objective = small(name)
     with pytest.raises(DataError, match=words):
         train(model, objective, resident(rows(y)), None, Settings(max_epochs=1))
+
+
+def test_a_pass_comes_to_few_labelled_rows_often_and_to_every_row() -> None:
+    y = torch.full((1000,), -1)
+    y[[3, 500, 900]] = torch.tensor([1, 0, 2])
+    numbers = numbers_of_a_pass(y)
+    counts = torch.bincount(numbers, minlength=1000)
+    told = y >= 0
+    assert bool((counts[~told] == 1).all())
+    assert len(set(counts[told].tolist())) == 1
+    assert 0.2 <= float(counts[told].sum()) / len(numbers) < 0.202
+    for whole in (torch.full((5,), -1), torch.tensor([0, 1, -1, -1, 1])):
+        assert torch.equal(numbers_of_a_pass(whole), torch.arange(5))
+
+
+def test_training_meets_them_and_evaluation_every_row_once() -> None:
+    known = torch.full((7,), -1)
+    known[2] = 1
+    source = resident(rows(known)).labelled(labels_wanted(*small("m2")))
+    assert source.examples == 8
+    assert len(source) == 3
+    for seed in range(3):
+        met = torch.cat([batch.given["row"] for batch in source.shuffled(seed)])
+        assert sorted(met.tolist()) == [0, 1, 2, 2, 3, 4, 5, 6]
+    assert torch.equal(torch.cat([batch.x for batch in source.in_order()]), rows().x)
 
 
 def test_without_labels_m2_learns_by_itself() -> None:

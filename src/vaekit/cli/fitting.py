@@ -13,14 +13,17 @@ from vaekit.card import bound_words, evidence_words
 from vaekit.cli.launch import Terminated
 from vaekit.cli.options import Machine, Output, Training
 from vaekit.cli.rundir import REPORT, RunDirectory, is_finished
+from vaekit.cli.settling import by_settings, by_size, settled, sized, told_of
 from vaekit.cli.speak import answer, remark
 from vaekit.common.errors import TrainingDiverged, UsageError
 from vaekit.core import VAE
 from vaekit.data import Dataset, Splits, Streamed, open_data
+from vaekit.data.streams import Store
 from vaekit.evaluate import Evaluation
 from vaekit.fitting import fit, held_out_rows
 from vaekit.model import FittedVAE
 from vaekit.recipes import RECIPES, build
+from vaekit.tabular import form_of
 from vaekit.train.world import World, joining
 
 
@@ -36,10 +39,19 @@ class Request:
     machine: Machine
     force: bool
     resume: bool = False
+    schema: Path | None = None
+
+    def settled(self, rows: Dataset | Store) -> tuple[Request, tuple[str, ...]]:
+        """The request with a value for what was left open, and what there is to say of the values."""
+        chosen = by_size(rows)
+        request = replace(self, model=sized(self.model, chosen), training=settled(self.training, chosen))
+        return request, () if chosen is None else chosen.words
 
     def as_config(self) -> dict[str, Any]:
         """The settings as a config file has them: `vaekit fit --config` takes them back."""
         flat = {"source": self.source, "out": str(self.out), "recipe": self.recipe}
+        if self.schema is not None:
+            flat["schema"] = str(self.schema)
         settings = {key: value for key, value in asdict(self.training).items() if value is not None}
         chosen = RECIPES[self.recipe].resolved(self.model)
         model = {key: list(value) if isinstance(value, tuple) else value for key, value in chosen.items()}
@@ -63,9 +75,12 @@ def fit_job(request: Request, output: Output) -> None:
 def _fit_in(world: World, request: Request, output: Output) -> None:
     if request.training.samples < 1:
         raise UsageError(f"samples is {request.training.samples}: an estimate of log p(x) needs at least 1")
-    data = open_data(request.source, request.training.memory)
-    model, objective = build(request.recipe, data.train.event_shape, seed=request.machine.seed, **request.model)
+    data = open_data(request.source, request.training.memory, request.schema)
+    request, chosen = request.settled(data.train)
+    model, objective = build(request.recipe, form_of(data.train), seed=request.machine.seed, **request.model)
     run = RunDirectory(request.out, request.as_config(), force=request.force, resume=request.resume)
+    for line in (*told_of(data.train), *chosen):
+        remark(output, line)
     remark(output, f"{request.recipe} on {data.name}: {len(data.train):,} rows, {request.training.epochs} epochs")
     fitted = _train(request, data, model, objective, run, output)
     if not world.leads:
@@ -91,16 +106,12 @@ def _train(
             model,
             objective,
             data,
-            max_epochs=training.epochs,
-            batch_size=training.batch_size,
-            learning_rate=training.learning_rate,
+            **by_settings(training),
             optimizer=training.optimizer,
             clip=training.clip,
             skip=training.skip,
             ema=training.ema,
             precision=training.precision,
-            validation=training.validation,
-            patience=training.patience,
             binarize=training.binarize,
             seed=machine.seed,
             device=machine.device,
@@ -124,11 +135,12 @@ def _train(
 
 def evaluation_rows(request: Request, data: Splits | Streamed) -> tuple[str, Dataset]:
     """The rows to evaluate on and what they are: the test rows, else the held-out ones, else the training rows."""
+    validation = by_settings(request.training)["validation"]
     if isinstance(data, Streamed):
-        return data.evaluated(request.training.validation, request.machine.seed)
+        return data.evaluated(validation, request.machine.seed)
     if data.test is not None:
         return "test", data.test
-    held_out = held_out_rows(data.train, request.training.validation, request.machine.seed)
+    held_out = held_out_rows(data.train, validation, request.machine.seed)
     return ("training", data.train) if held_out is None else ("held_out", held_out)
 
 

@@ -27,12 +27,12 @@ class Output:
 class Training:
     """How to train."""
 
-    epochs: int = 50
-    """Passes over the data, at most."""
-    batch_size: int = 128
-    """Examples to an update."""
-    learning_rate: float = 1e-3
-    """The optimiser's step size."""
+    epochs: int | None = None
+    """Passes over the data, at most: 50, or for a table by its size."""
+    batch_size: int | None = None
+    """Examples to an update: 128, or for a table by its size."""
+    learning_rate: float | None = None
+    """The optimiser's step size: 0.001, or for a table by its size."""
     optimizer: str = "adam"
     """adam, adamw, adamax, sgd or momentum."""
     clip: float | None = None
@@ -43,10 +43,10 @@ class Training:
     """Decay of a moving average of the weights, which is then kept in their place."""
     precision: str = "auto"
     """What the nets compute in while they learn: float32, bfloat16, or auto, which on a GPU allows TF32."""
-    validation: float = 0.1
-    """Share of the rows held out for early stopping; 0 trains on all of them, to the last epoch."""
-    patience: int = 10
-    """Epochs without a better held-out ELBO before training stops."""
+    validation: float | None = None
+    """Share of the rows held out for early stopping: 0.1, or for a table by its size; 0 trains to the last epoch."""
+    patience: int | None = None
+    """Epochs without a better held-out ELBO before training stops: 10, or for a table by its size."""
     binarize: str = "none"
     """none, dynamic (bits drawn afresh each time), static (drawn once) or threshold."""
     memory: int = 1024

@@ -9,6 +9,7 @@ from vaekit.core.latent import Draw, Latent, LatentTerm, Take, centre, draw
 from vaekit.core.merge import PrecisionWeighted
 from vaekit.core.notation import Formula, Formulated, Symbol, Worded, Written
 from vaekit.core.process import Process, aligned
+from vaekit.core.shared import Global, RowShare, Shared, learnt, shared_latents
 from vaekit.core.trace import Batch, Generation, Trace
 from vaekit.core.vae import VAE
 
@@ -29,11 +30,14 @@ __all__ = [
     "Formula",
     "Formulated",
     "Generation",
+    "Global",
     "Latent",
     "LatentTerm",
     "Parametric",
     "PrecisionWeighted",
     "Process",
+    "RowShare",
+    "Shared",
     "Symbol",
     "Take",
     "Trace",
@@ -43,5 +47,7 @@ __all__ = [
     "bits_per_dimension",
     "centre",
     "draw",
+    "learnt",
     "over_event",
+    "shared_latents",
 ]

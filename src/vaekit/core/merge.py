@@ -30,15 +30,20 @@ class PrecisionWeighted(Conditional):
         self._prior = (prior,)
         self.given = tuple(dict.fromkeys((*message.given, *prior.given)))
 
+    @property
+    def prior(self) -> Conditional:
+        """The prior that it refers to."""
+        return self._prior[0]
+
     def forward(self, context: Context) -> Distribution:
         loc_m, precision_m = _normal(self.message(context))
-        loc_p, precision_p = _normal(self._prior[0](context))
+        loc_p, precision_p = _normal(self.prior(context))
         variance = 1 / (precision_m + precision_p)
         loc = variance * (loc_m * precision_m + loc_p * precision_p)
         return Independent(Normal(loc, variance.sqrt(), validate_args=False), loc.dim() - 2, validate_args=False)
 
     def formula(self, name: str) -> Formula:
-        message, prior = formula_of(self.message, name), self._prior[0]
+        message, prior = formula_of(self.message, name), self.prior
         body = f"{message.body} · {density('p', name, prior.given)}"
         return Formula(density("q", name, self.given), "∝", body, message.where, message.symbols)
 

@@ -24,9 +24,17 @@ class Batch:
 
     x: Tensor
     given: Context = field(default_factory=lambda: NOTHING)
+    chances: Tensor | None = None
+    """The weight of each sample of a trace of it, `(sample, batch)`, which sum to 1; equal ones if not given."""
 
     def __len__(self) -> int:
         return len(self.x)
+
+    def over_samples(self, log_terms: Tensor) -> Tensor:
+        """The mean over samples: `(sample or 1, batch or 1)` to `(batch,)`."""
+        if self.chances is None:
+            return log_terms.mean(0).expand(len(self))
+        return (self.chances * log_terms).sum(0)
 
     @property
     def counted(self) -> int:

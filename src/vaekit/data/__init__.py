@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from vaekit.data.arrays import dataset, numpy_file
 from vaekit.data.builtin import BUILTIN, BuiltIn, load_mnist
-from vaekit.data.dataset import Dataset, Splits, refuse_nonfinite
+from vaekit.data.dataset import Dataset, Splits, refuse_infinite, refuse_nonfinite
 from vaekit.data.emoji import Emoji, emoji_factors, load_emoji
 from vaekit.data.encoding import BINARIZE, Binarize, Dynamic, Encoding, Greys, Static, Threshold, scaled
 from vaekit.data.factors import FactorImages
@@ -46,6 +46,7 @@ __all__ = [
     "numpy_file",
     "open_data",
     "read_idx",
+    "refuse_infinite",
     "refuse_nonfinite",
     "scaled",
     "sprite_factors",

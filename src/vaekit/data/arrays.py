@@ -12,21 +12,24 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 
 from vaekit.common.errors import DataError
-from vaekit.data.dataset import Dataset, Splits, refuse_nonfinite
+from vaekit.data.dataset import Dataset, Splits, refuse_infinite, refuse_nonfinite
 from vaekit.data.layout import canonical_labels, canonical_rows
 from vaekit.data.reading import blaming
 
 
-def dataset(x: ArrayLike | Tensor, y: ArrayLike | Tensor | None = None, name: str = "") -> Dataset:
+def dataset(
+    x: ArrayLike | Tensor, y: ArrayLike | Tensor | None = None, name: str = "", *, holes: bool = False
+) -> Dataset:
     """A dataset from arrays or tensors: rows `x` in any form `canonical_rows` knows, labels `y` (n,) or None.
 
-    A `DataError` says what does not fit: the shape, the dtype, a row with NaN, labels that are too few.
+    With `holes`, a NaN is a value that is missing. A `DataError` says what does not fit: the shape, the dtype, a row
+    with NaN, labels that are too few.
 
     >>> dataset(np.zeros((2, 8, 8)), [0, 1], name="blank")
     Dataset(blank: 2 images of 1 x 8 x 8, float32, labelled)
     """
     labels = None if y is None else canonical_labels(y)
-    return refuse_nonfinite(Dataset(canonical_rows(x), labels, name))
+    return (refuse_infinite if holes else refuse_nonfinite)(Dataset(canonical_rows(x), labels, name))
 
 
 @dataclass(frozen=True)
@@ -69,8 +72,10 @@ def numpy_file(path: Path) -> Splits:
     """
     with blaming(path):
         arrays = _read(path)
-        train = dataset(arrays[TRAIN_X], arrays.get(TRAIN_Y), f"{path.stem} train")
-        test = dataset(arrays[TEST_X], arrays.get(TEST_Y), f"{path.stem} test") if TEST_X in arrays else None
+        train = dataset(arrays[TRAIN_X], arrays.get(TRAIN_Y), f"{path.stem} train", holes=True)
+        test = (
+            dataset(arrays[TEST_X], arrays.get(TEST_Y), f"{path.stem} test", holes=True) if TEST_X in arrays else None
+        )
         return Splits(train, test, name=path.stem, source=str(path.absolute()))
 
 

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Size, Tensor
 
 from vaekit.common.errors import DataError, RowError, UsageError
+from vaekit.core.context import Context
+
+if TYPE_CHECKING:
+    from vaekit.data.tables import Schema
 
 STORED = (torch.uint8, torch.float32)
 """The dtypes that rows are kept in: bytes, read as greys, or real values."""
@@ -31,11 +36,17 @@ class Dataset:
     x: Tensor
     y: Tensor | None = None
     name: str = ""
+    schema: Schema | None = None
+    """The columns of the table that the rows are from, if they are from one."""
+    given: Context = field(default_factory=dict)
+    """What is known beside each row, `(n, *event)` each, by the names under which a model reads it: covariates."""
 
     def __post_init__(self) -> None:
         _check_rows(self.x)
         if self.y is not None:
             _check_labels(self.y, self.x)
+        for name, values in self.given.items():
+            _check_given(name, values, self.x)
 
     def __len__(self) -> int:
         return self.x.shape[0]
@@ -45,6 +56,11 @@ class Dataset:
         dtype = str(self.x.dtype).removeprefix("torch.")
         labels = "unlabelled" if self.y is None else "labelled"
         return f"Dataset({self.name or 'unnamed'}: {_count(self.x)} of {shape}, {dtype}, {labels})"
+
+    @property
+    def holes(self) -> bool:
+        """Whether values are missing, as NaN."""
+        return self.x.is_floating_point() and bool(self.x.isnan().any())
 
     @property
     def event_shape(self) -> Size:
@@ -75,7 +91,8 @@ class Dataset:
         return self._at(slice(n))
 
     def _at(self, rows: Tensor | slice) -> Dataset:
-        return replace(self, x=self.x[rows], y=None if self.y is None else self.y[rows])
+        given = {name: values[rows] for name, values in self.given.items()}
+        return replace(self, x=self.x[rows], y=None if self.y is None else self.y[rows], given=given)
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,6 +115,19 @@ class Splits:
     def __post_init__(self) -> None:
         if self.test is not None and _form(self.test) != _form(self.train):
             raise DataError(f"training rows are {_form(self.train)}, test rows {_form(self.test)}: give both one form")
+
+
+def refuse_infinite(dataset: Dataset) -> Dataset:
+    """The dataset as it is, or a `DataError` that names its first row with an infinity; NaN is what is missing.
+
+    >>> refuse_infinite(Dataset(torch.tensor([[torch.nan], [torch.inf]])))
+    Traceback (most recent call last):
+    vaekit.common.errors.RowError: row 1 of x holds an infinity in float32: mend it, or make it NaN if it is missing
+    """
+    row = first_row(dataset.x.isinf())
+    if row is not None:
+        raise RowError(row, "x", "holds an infinity in float32: mend it, or make it NaN if it is missing")
+    return dataset
 
 
 def refuse_nonfinite(dataset: Dataset) -> Dataset:
@@ -137,6 +167,15 @@ def _check_labels(y: Tensor, x: Tensor) -> None:
         raise DataError(f"y is {y.dtype} of shape {tuple(y.shape)}: make it torch.int64 with one label a row")
     if len(y) != len(x):
         raise DataError(f"{_count(x)} but {len(y)} labels: give exactly one label to each")
+
+
+def _check_given(name: str, values: Tensor, x: Tensor) -> None:
+    if name == "x":
+        raise DataError("'x' is the name of the rows: give what is known beside them another name")
+    if values.ndim < 2 or len(values) != len(x):
+        raise DataError(f"{_count(x)} but {name!r} of shape {tuple(values.shape)}: give one vector to each row")
+    if not values.isfinite().all():
+        raise RowError(first_row(~values.isfinite()) or 0, name, "holds a NaN or infinity: fill it in or drop the row")
 
 
 def _count(x: Tensor) -> str:

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from vaekit.common.errors import RowError, UsageError, unknown
 from vaekit.common.registry import Registry
-from vaekit.data.dataset import Dataset, first_row
+from vaekit.data.dataset import Dataset, first_row, refuse_nonfinite
 
 _CHUNK = 4096
 
@@ -102,8 +102,8 @@ class Dynamic:
         return _probabilities(dataset)
 
     def draw(self, x: Tensor) -> Tensor:
-        """One bit for each grey, with the grey as its mean."""
-        return (torch.rand_like(x) < x).to(x.dtype)
+        """One bit for each grey, with the grey as its mean; what is missing stays missing."""
+        return (torch.rand_like(x) < x).to(x.dtype) + 0 * x
 
 
 @dataclass(frozen=True)
@@ -136,7 +136,7 @@ class Threshold:
 
     def draw(self, x: Tensor) -> Tensor:
         """One bit for each grey."""
-        return (x > self.at).to(x.dtype)
+        return (x > self.at).to(x.dtype) + 0 * x
 
 
 @dataclass(frozen=True)
@@ -170,7 +170,7 @@ class Static:
 
     def prepare(self, dataset: Dataset) -> Dataset:
         """The dataset with each grey replaced by its draw, stored as the bytes 0 and 255."""
-        greys = _probabilities(dataset).x.cpu()
+        greys = refuse_nonfinite(_probabilities(dataset)).x.cpu()
         generator = torch.Generator().manual_seed(_digest(self.seed, greys))
         drawn = torch.cat([_bits(rows, generator) for rows in torch.split(greys, _CHUNK)])
         return replace(dataset, x=drawn.to(dataset.x.device))
@@ -265,7 +265,7 @@ def _probabilities(dataset: Dataset) -> Dataset:
     """The dataset as it is, or a `DataError` that names its first row outside [0, 1]; bytes are inside."""
     if dataset.x.dtype == torch.uint8:
         return dataset
-    row = first_row(~((dataset.x >= 0) & (dataset.x <= 1)))
+    row = first_row((dataset.x < 0) | (dataset.x > 1))
     if row is not None:
         raise RowError(row, "x", "has values outside [0, 1], which cannot be binarised: rescale x or binarise none")
     return dataset

@@ -10,7 +10,7 @@ from vaekit.data.dataset import Dataset
 
 
 def fingerprint(rows: Dataset) -> str:
-    """A digest of every value, its place and its type, and of the labels; the name does not count.
+    """A digest of every value, its place and its type, of the labels and of what is known beside; no name counts.
 
     >>> import torch
     >>> rows = Dataset(torch.eye(3))
@@ -20,7 +20,7 @@ def fingerprint(rows: Dataset) -> str:
     False
     """
     digest = hashlib.sha256()
-    for part in (rows.x, rows.y):
+    for part in (rows.x, rows.y, *rows.given.values()):
         if part is not None:
             _take_in(part, digest)
     return digest.hexdigest()

@@ -5,16 +5,23 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from vaekit.common.errors import DataError, UsageError
 from vaekit.data.arrays import numpy_file
 from vaekit.data.builtin import BUILTIN
 from vaekit.data.dataset import Splits
 from vaekit.data.idx import idx_folder
+from vaekit.data.reading import blaming
 from vaekit.data.streams import MEMORY, ImageStore, NpyStore, Store, Streamed, TableStore, in_memory, row_bytes
 from vaekit.data.streams import images as images_of
 from vaekit.data.streams import tables as tables_of
+
+if TYPE_CHECKING:
+    from vaekit.data.tables import Schema
+
+TEXT: Final = (".csv", ".tsv", ".tab", ".csv.gz", ".tsv.gz", ".tab.gz")
+"""How the names of text files end that are read as tables."""
 
 
 class Source(Protocol):
@@ -80,14 +87,47 @@ class NumpyFile:
         return NpyStore(path) if path.suffix.lower() == ".npy" else None
 
 
+class MixedTable:
+    """A file that is a table of mixed columns: text, Parquet or Arrow.
+
+    >>> MixedTable().claims(Path("people.csv.gz"))
+    True
+    """
+
+    words = "a table: .csv, .tsv, .parquet or .feather, text also with .gz"
+
+    def claims(self, path: Path) -> bool:
+        """Known by the ending of its name."""
+        return not path.is_dir() and path.name.lower().endswith((*TEXT, *tables_of.SUFFIXES))
+
+    def read(self, path: Path, schema: Schema | Path | None = None) -> Splits:
+        """All the rows, with their schema: inferred where none is given."""
+        from vaekit.data.tables.files import read_frame  # loads pandas, which only a table needs
+        from vaekit.data.tables.rows import table_rows
+
+        frame = read_frame(path)
+        with blaming(path):
+            rows = table_rows(frame, schema, path.name.split(".")[0])
+        return Splits(rows, None, name=rows.name, source=str(path.absolute()))
+
+    def store(self, path: Path) -> Store | None:
+        """Parquet and Arrow files can be streamed, if all their columns are numbers; all else is read into memory."""
+        if path.suffix.lower() not in tables_of.SUFFIXES:
+            return None
+        try:
+            return TableStore(path)
+        except DataError:  # of mixed columns, or damaged: `read` says which
+            return None
+
+
 class TableFiles:
-    """A Parquet or Arrow (Feather) file, or a folder of them.
+    """A folder of Parquet or Arrow (Feather) files, of numbers alone.
 
     >>> TableFiles().claims(Path("readings.parquet"))
     True
     """
 
-    words = "a .parquet, .feather or .arrow file, or a folder of them"
+    words = "a folder of .parquet, .feather or .arrow files"
 
     def claims(self, path: Path) -> bool:
         """Known by the ending of its name, or of a name in it."""
@@ -132,14 +172,15 @@ def _whole(store: Store, path: Path) -> Splits:
     return Splits(in_memory(store, f"{store.name} train"), None, name=store.name, source=str(path.absolute()))
 
 
-SOURCES: list[Source] = [TableFiles(), ImageFolder(), IdxFolder(), NumpyFile()]
+SOURCES: list[Source] = [MixedTable(), TableFiles(), ImageFolder(), IdxFolder(), NumpyFile()]
 """The kinds of source, in the order in which they are asked."""
 
 
-def load_data(source: str | Path) -> Splits:
+def load_data(source: str | Path, schema: Schema | Path | None = None) -> Splits:
     """The data that `source` names, in memory: a built-in set, a file or a folder of a kind that is known.
 
-    A built-in name has the first claim: a folder called mnist is "./mnist", or a `Path`.
+    A built-in name has the first claim: a folder called mnist is "./mnist", or a `Path`. A `schema` says what the
+    columns of a table are; it is inferred if none is given.
     Raises `UsageError` where nothing goes by that name, `DataError` where what does cannot be read.
 
     >>> load_data("mnsit")
@@ -149,10 +190,11 @@ def load_data(source: str | Path) -> Splits:
     if source in BUILTIN:
         return BUILTIN[str(source)].loader()
     path = _existing(source)
-    return _reader(path).read(path)
+    reader = _reader(path)
+    return reader.read(path, schema) if isinstance(reader, MixedTable) else reader.read(path)
 
 
-def open_data(source: str | Path, memory: int = MEMORY) -> Splits | Streamed:
+def open_data(source: str | Path, memory: int = MEMORY, schema: Schema | Path | None = None) -> Splits | Streamed:
     """The data that `source` names: in memory, or where its rows take more than `memory` MiB, to be streamed.
 
     .npy files, Parquet and Arrow tables and folders of images can be streamed; the rest is read into memory always.
@@ -168,7 +210,7 @@ def open_data(source: str | Path, memory: int = MEMORY) -> Splits | Streamed:
     path = _existing(source)
     store = _reader(path).store(path)
     if store is None or len(store) * row_bytes(store) <= memory * 2**20:
-        return load_data(path)
+        return load_data(path, schema)
     return Streamed(store, name=path.stem, source=str(path.absolute()), memory=memory)
 
 

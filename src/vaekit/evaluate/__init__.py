@@ -5,6 +5,8 @@ from vaekit.evaluate.aggregate import CoordinateInformation, Information, Latent
 from vaekit.evaluate.annealing import Annealed, Bracket, annealed, bracket, reverse_annealed
 from vaekit.evaluate.chains import Annealing, FromPosterior, FromPrior, Start
 from vaekit.evaluate.checks import PredictiveCheck, posterior_replicate, predictive_check, prior_replicate
+from vaekit.evaluate.clustering import Matching, matching
+from vaekit.evaluate.coherence import npmi
 from vaekit.evaluate.comparison import AggregateFit, Discrimination, Moments, TwoSample, against_prior, two_sample
 from vaekit.evaluate.disentangle import (
     DCI,
@@ -32,6 +34,7 @@ from vaekit.evaluate.evaluation import Evaluation, evaluate, posterior_means
 from vaekit.evaluate.evidence import Evidence, log_evidence
 from vaekit.evaluate.features import Extractor, LabelFeatures, PrincipalComponents, Score, label_features, pixels
 from vaekit.evaluate.frechet import frechet_distance, frechet_limit
+from vaekit.evaluate.imputation import Recovery, coverage, recovery
 from vaekit.evaluate.kernel_distance import kernel_distance
 from vaekit.evaluate.neighbours import Memorisation, Neighbourhood, memorisation, neighbourhood
 from vaekit.evaluate.rate import RateDistortion, rate_distortion
@@ -65,6 +68,7 @@ __all__ = [
     "KolmogorovSmirnov",
     "LabelFeatures",
     "LatentInformation",
+    "Matching",
     "Memorisation",
     "Modularity",
     "Moments",
@@ -72,6 +76,7 @@ __all__ = [
     "PredictiveCheck",
     "PrincipalComponents",
     "RateDistortion",
+    "Recovery",
     "Representation",
     "Score",
     "Separation",
@@ -84,6 +89,7 @@ __all__ = [
     "beta_vae_score",
     "bracket",
     "calibration",
+    "coverage",
     "dci",
     "evaluate",
     "explicitness",
@@ -96,16 +102,19 @@ __all__ = [
     "label_features",
     "lasso",
     "log_evidence",
+    "matching",
     "memorisation",
     "modularity",
     "mutual_information_gap",
     "neighbourhood",
+    "npmi",
     "pixels",
     "posterior_means",
     "posterior_replicate",
     "predictive_check",
     "prior_replicate",
     "rate_distortion",
+    "recovery",
     "reverse_annealed",
     "separated_attribute_predictability",
     "two_sample",

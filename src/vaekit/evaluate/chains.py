@@ -12,7 +12,7 @@ from torch import Tensor
 
 from vaekit.common.errors import UsageError
 from vaekit.core import VAE, Context
-from vaekit.evaluate.evidence import refuse_points
+from vaekit.evaluate.evidence import refuse_points, refuse_shared
 from vaekit.evaluate.hamiltonian import LogDensity, hamiltonian_move
 from vaekit.evaluate.inference import Inference
 from vaekit.evaluate.unconstrained import Unconstrained
@@ -126,6 +126,7 @@ class Chains:
     """Chains for every row of a batch, side by side: the rows of the first chain, then those of the second, ..."""
 
     def __init__(self, model: VAE, x: Tensor, how: Annealing, given: Context) -> None:
+        refuse_shared(model, "log p(x)")
         self.model, self.rows, self.how, self.given_rows = model, x, how, given
         self.x = self.for_each_chain(x)
         self.given = {name: self.for_each_chain(value) for name, value in given.items()}

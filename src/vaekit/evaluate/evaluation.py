@@ -9,7 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from vaekit.common.chunks import by_rows
-from vaekit.core import VAE, Batch, Density, bits_per_dimension, centre
+from vaekit.core import VAE, Batch, Density, bits_per_dimension, centre, shared_latents
 from vaekit.evaluate.activity import Activity, activity
 from vaekit.evaluate.evidence import Evidence, log_evidence
 from vaekit.objectives import Elbo
@@ -23,7 +23,7 @@ class Evaluation:
     """A model on held-out data, in nats per example, each term a mean over rows.
 
     A model whose posterior is a point has no ELBO and no evidence that could be estimated: both are None, and what is
-    told of it is the log-likelihood of the reconstruction.
+    told of it is the log-likelihood of the reconstruction. Of a model whose rows share a latent the evidence is None.
     """
 
     terms: Means
@@ -88,7 +88,8 @@ def evaluate(model: VAE, data: Resident, samples: int = 100, density: Density | 
     whole = data.whole()
     with evaluating(model):
         terms = mean_terms(model, Elbo(), data)
-        evidence = None if terms.elbo is None else log_evidence(model, whole.x, samples, whole.given)
+        estimated = terms.elbo is not None and not shared_latents(model)
+        evidence = None if not estimated else log_evidence(model, whole.x, samples, whole.given)
         scores = _log_likelihoods(model, whole) if evidence is None else evidence.log_evidence
         uses = {name: activity(posterior_means(model, whole, name)) for name, _ in model.latents()}
     return Evaluation(terms, evidence, scores, uses, len(whole), _bits(evidence, whole.x, density))
@@ -107,4 +108,9 @@ def _bits(evidence: Evidence | None, x: Tensor, density: Density | None) -> floa
 
 def posterior_means(model: VAE, batch: Batch, latent: str) -> Tensor:
     """The posterior mean of a latent for each row, `(batch, *event)`; of those it reads, the mean too."""
-    return by_rows(lambda rows: model.posterior(rows.x, given=rows.given, take=centre)[latent].value[0], batch)
+
+    def means(rows: Batch) -> Tensor:
+        mean = model.posterior(rows.x, given=rows.given, take=centre)[latent].value[0]
+        return mean.expand(len(rows), *mean.shape[1:])
+
+    return by_rows(means, batch)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from vaekit.common.errors import UsageError
-from vaekit.core import NOTHING, VAE, Context
+from vaekit.core import NOTHING, VAE, Context, shared_latents
 from vaekit.families.point import point_latents
 from vaekit.train.means import evaluating
 
@@ -131,11 +131,23 @@ def log_evidence(
 
 
 def refuse_points(model: VAE, what: str) -> None:
-    """Refuse to estimate, of a model with a posterior that is a point, what takes that posterior's density."""
+    """Refuse to estimate, of a model with a posterior that is a point, what takes that posterior's density.
+
+    Where all rows share a latent, that is refused too: they have their densities together only.
+    """
+    refuse_shared(model, what)
     for name in point_latents(model):
         raise UsageError(
             f"{what} cannot be estimated: the posterior of {name!r} is a point, which has no density; what can be told "
             "of such a model is the log-likelihood of its reconstructions"
+        )
+
+
+def refuse_shared(model: VAE, what: str) -> None:
+    """Refuse to estimate of one row what rows that share a latent only have together."""
+    for name in shared_latents(model):
+        raise UsageError(
+            f"{what} of one row cannot be estimated: all rows share {name!r}; ask for the ELBO of all together"
         )
 
 

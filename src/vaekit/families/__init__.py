@@ -11,7 +11,10 @@ from vaekit.families.directional import PowerSpherical, VonMisesFisher
 from vaekit.families.gumbel_softmax import GumbelSoftmax
 from vaekit.families.images import DiscretisedLogistic, DiscretisedLogisticMixture, Levels256
 from vaekit.families.low_rank import LowRankNormal
+from vaekit.families.missing import Observed
+from vaekit.families.multinomial import Multinomial
 from vaekit.families.normal import FullNormal, Normal
+from vaekit.families.not_at_random import ByColumn, ByNet, Missingness, NotAtRandom, SelfMasking
 from vaekit.families.quantize import Codebook, FiniteScalar, Quantize, Quantizer, ResidualCodebook
 from vaekit.families.registry import LIKELIHOODS, POSTERIORS
 from vaekit.families.relaxation import Relaxation, SoftBits, SoftClasses
@@ -29,6 +32,8 @@ __all__ = [
     "BetaBinomial",
     "Bijection",
     "Bits",
+    "ByColumn",
+    "ByNet",
     "Categorical",
     "Classes",
     "Codebook",
@@ -54,8 +59,12 @@ __all__ = [
     "LogNormal",
     "Logit",
     "LowRankNormal",
+    "Missingness",
+    "Multinomial",
     "NegativeBinomial",
     "Normal",
+    "NotAtRandom",
+    "Observed",
     "OneHot",
     "Ordinal",
     "Poisson",
@@ -67,6 +76,7 @@ __all__ = [
     "Relaxation",
     "ResidualCodebook",
     "Scale",
+    "SelfMasking",
     "SoftBits",
     "SoftClasses",
     "Standardise",

@@ -209,6 +209,11 @@ class StudentTDistribution(Pathwise):
         return self.params[0]
 
     @property
+    def mode(self) -> Tensor:
+        """The location."""
+        return self.params[0]
+
+    @property
     def variance(self) -> Tensor:
         """scale^2 df / (df - 2)."""
         _, scale, df = self.params

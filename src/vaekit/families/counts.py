@@ -189,6 +189,11 @@ class PoissonDistribution(Elementwise):
         return self.params[0]
 
     @property
+    def mode(self) -> Tensor:
+        """The rate rounded down."""
+        return self.params[0].floor()
+
+    @property
     def variance(self) -> Tensor:
         """The rate."""
         return self.params[0]
@@ -213,6 +218,12 @@ class NegativeBinomialDistribution(Elementwise):
     def mean(self) -> Tensor:
         """The mean."""
         return self.params[0]
+
+    @property
+    def mode(self) -> Tensor:
+        """mean (r - 1) / r rounded down, 0 where r is below 1."""
+        mean, r = self.params
+        return (mean * (r - 1) / r).floor().clamp(min=0)
 
     @property
     def variance(self) -> Tensor:

@@ -8,6 +8,7 @@ torch.Size([5, 40])
 
 from vaekit.nets.builders import NETS, Convolutional, Dense, Gated, NetBuilder, Residual
 from vaekit.nets.conv import conv_levels
+from vaekit.nets.holes import HolesSeen
 from vaekit.nets.mlp import MLP, GatedLinear
 from vaekit.nets.parts import ACTIVATIONS, NORMALISATIONS, Activation, Normalisation, Normaliser
 from vaekit.nets.pyramid import Down, Levels, Up
@@ -25,6 +26,7 @@ __all__ = [
     "Down",
     "Gated",
     "GatedLinear",
+    "HolesSeen",
     "Levels",
     "NetBuilder",
     "Normalisation",

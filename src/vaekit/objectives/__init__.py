@@ -21,9 +21,11 @@ from vaekit.objectives.objective import Objective, Step, Terms, TraceObjective
 from vaekit.objectives.penalty import LatentPenalty, Penalised, Penalty
 from vaekit.objectives.quantization import Commitment
 from vaekit.objectives.registry import OBJECTIVES, SCHEDULES
-from vaekit.objectives.regularisation import CodeNorm, GradientPenalty, WeightDecay
+from vaekit.objectives.regularisation import CodeNorm, GradientPenalty, WeightDecay, WeightPrior
+from vaekit.objectives.robust import DensityPower, Trimmed
 from vaekit.objectives.schedules import Constant, Cosine, Cyclical, Linear, Schedule
 from vaekit.objectives.score_function import Disarm, LeaveOneOut, Rloo
+from vaekit.objectives.separation import Separated, SeparationWeights
 from vaekit.objectives.total_correlation import StratifiedSampling, TotalCorrelation, WeightedSampling
 
 __all__ = [
@@ -42,6 +44,7 @@ __all__ = [
     "Cosine",
     "Critic",
     "Cyclical",
+    "DensityPower",
     "DipI",
     "DipII",
     "Disarm",
@@ -71,6 +74,8 @@ __all__ = [
     "Renyi",
     "Rloo",
     "Schedule",
+    "Separated",
+    "SeparationWeights",
     "Stakes",
     "Step",
     "StickTheLanding",
@@ -80,7 +85,9 @@ __all__ = [
     "Terms",
     "TotalCorrelation",
     "TraceObjective",
+    "Trimmed",
     "WeightDecay",
+    "WeightPrior",
     "Weighted",
     "WeightedSampling",
     "analytic_kl",

@@ -24,6 +24,8 @@ class Bound(ABC):
     """How many draws it takes."""
     is_bound: bool
     """Whether it is a lower bound of log p(x), in expectation."""
+    is_mean: bool
+    """Whether it is the plain mean of the log-weights: the ELBO."""
 
     @abstractmethod
     def __call__(self, log_weight: Tensor) -> Tensor:
@@ -71,6 +73,11 @@ class PowerMean(Bound):
     def is_bound(self) -> bool:  # type: ignore[override]
         """Up to a power of 1 it is no larger than the logarithm of the mean weight."""
         return self.power <= 1
+
+    @property
+    def is_mean(self) -> bool:  # type: ignore[override]
+        """With a power of 0, or one draw to a group."""
+        return not self.power or self.samples == self.groups
 
     def __call__(self, log_weight: Tensor) -> Tensor:
         if not self.power:
@@ -128,6 +135,11 @@ class Blend(Bound):
     def is_bound(self) -> bool:  # type: ignore[override]
         """Whether both are lower bounds."""
         return self.first.is_bound and self.second.is_bound
+
+    @property
+    def is_mean(self) -> bool:  # type: ignore[override]
+        """Whether both are."""
+        return self.first.is_mean and self.second.is_mean
 
     def __call__(self, log_weight: Tensor) -> Tensor:
         return torch.lerp(self.second(log_weight), self.first(log_weight), self.share)

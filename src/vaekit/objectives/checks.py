@@ -13,6 +13,7 @@ from vaekit.common.errors import UsageError
 from vaekit.core.conditional import Deterministic, Parametric
 from vaekit.core.latent import Draw, DrawsWithDensity, Latent
 from vaekit.core.order import depending_on
+from vaekit.core.shared import shared_latents
 from vaekit.core.trace import Trace
 from vaekit.core.vae import VAE
 from vaekit.families import GumbelSoftmax
@@ -99,6 +100,18 @@ def refuse_points(points: Collection[str], asking: object) -> None:
         raise UsageError(
             f"{_named(asking)} needs the density of the posterior of {name!r}, which is a point and has none: take a "
             "posterior with a density, or Elbo(beta=0.0), which makes it an autoencoder"
+        )
+
+
+def refuse_shared(model: VAE, asking: object) -> None:
+    """Refuse a model with a latent that all rows share, where what is asked for is no sum over rows.
+
+    Raises `UsageError` that names the latent and what is asking.
+    """
+    for name in shared_latents(model):
+        raise UsageError(
+            f"{_named(asking)} is of each row by itself, but all rows share {name!r}, and it would bound nothing: take "
+            "Elbo(), which adds up over rows"
         )
 
 

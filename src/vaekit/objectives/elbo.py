@@ -22,7 +22,8 @@ class Elbo(TraceObjective):
 
     .. math:: E_{q(z \mid x)} \log p(x \mid z) - \beta \, KL(q(z \mid x) \,\|\, p(z))
 
-    For a weight of 1 or more it is a lower bound of log p(x).
+    For a weight of 1 or more it is a lower bound of log p(x); where rows share a latent (`Global`), its sum over rows
+    is one of the log-density of them all.
 
     Args:
         beta: weight of the KL, a number or a `Schedule` (beta-VAE, warm-up, cyclical annealing).
@@ -40,6 +41,8 @@ class Elbo(TraceObjective):
     >>> bool((terms.value == terms.elbo).all())
     True
     """
+
+    adds_up = True
 
     def __init__(
         self,
@@ -59,6 +62,7 @@ class Elbo(TraceObjective):
         self.free_bits = free_bits
         self.kl = kl
         self.samples = samples
+        self.averages = samples == 1
         self.is_bound = isinstance(self.beta, Constant) and self.beta.value >= 1
 
     def of(self, trace: Trace, batch: Batch, step: Step) -> Terms:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -12,11 +12,12 @@ from torch.distributions import Distribution
 from vaekit.common.errors import UsageError
 from vaekit.core.conditional import Deterministic, Explains
 from vaekit.core.context import Context, as_given
-from vaekit.core.latent import Latent
+from vaekit.core.latent import Draw, Latent, draw
 from vaekit.core.notation import Formula, Symbol, formula_of
-from vaekit.core.trace import Batch
+from vaekit.core.trace import Batch, Trace
 from vaekit.core.vae import VAE
-from vaekit.objectives.objective import Objective, Step, Terms
+from vaekit.objectives.checks import refuse_without_path
+from vaekit.objectives.objective import Objective, Step, Terms, TraceObjective
 
 
 class Enumerate(Objective):
@@ -28,8 +29,12 @@ class Enumerate(Objective):
     with L the inner objective at y clamped, which holds log p(y). The gradient has no noise that comes of y. What is
     known of y is read from `batch.given`, one value of y for each example, with NaN or -1 where it is not known.
 
+    Inside an `Elbo` of one draw the values of y are the samples of one trace, each weighted by its probability: what
+    does not read y is computed once, and latents that are drawn before y are drawn once, so that the posterior of y
+    may read them. Inside any other objective each value of y has a batch of its own.
+
     Args:
-        latent: the name of y. Its posterior may read x, features of x and conditions, but no latent that is drawn.
+        latent: the name of y. Its posterior may read x, features of x and conditions; drawn latents inside `Elbo` only.
         inner: the objective for each value of y; an `Enumerate` of another latent too.
         classify: alpha, how much the posterior is trained to tell the known values. The value is then no bound.
 
@@ -53,17 +58,33 @@ class Enumerate(Objective):
         self.inner = inner
         self.classify = classify
         self.is_bound = inner.is_bound and not classify
+        self.adds_up = inner.adds_up
         self.compares_pairs = inner.compares_pairs
 
     def forward(self, model: VAE, batch: Batch, step: Step) -> Terms:
         self.demand(model)
+        belief, terms = self._along_samples(model, batch, step) or self._batch_by_batch(model, batch, step)
+        kl = {**terms.kl, self.latent: terms.kl[self.latent] - belief.entropy}
+        return replace(terms, value=terms.value + belief.entropy + self.classify * belief.log_known, kl=kl)
+
+    def _along_samples(self, model: VAE, batch: Batch, step: Step) -> tuple[Belief, Terms] | None:
+        """The mean over y of the terms, from one trace whose samples are its values; None where there are no such."""
+        inner = self.inner
+        if not (isinstance(inner, TraceObjective) and inner.averages):
+            return None
+        trace, belief = enumerated(model, self.latent, batch)
+        if inner.pathwise:
+            refuse_without_path(trace, inner)
+        return belief, inner.of(trace, replace(batch, chances=belief.weights), step)
+
+    def _batch_by_batch(self, model: VAE, batch: Batch, step: Step) -> tuple[Belief, Terms]:
+        """The mean over y of the terms, from the batch repeated for each of its values."""
         belief = self._belief(model, batch)
         terms: Terms = self.inner(model, self._every_value(batch, belief), step)
         kl = {name: belief.mean(term) for name, term in terms.kl.items()}
-        kl[self.latent] = kl[self.latent] - belief.entropy
-        value = belief.mean(terms.value) + belief.entropy + self.classify * belief.log_known
         rival = None if terms.rival is None else belief.mean(terms.rival)
-        return replace(terms, value=value, log_likelihood=belief.mean(terms.log_likelihood), kl=kl, rival=rival)
+        value, log_likelihood = belief.mean(terms.value), belief.mean(terms.log_likelihood)
+        return belief, replace(terms, value=value, log_likelihood=log_likelihood, kl=kl, rival=rival)
 
     def demand(self, model: VAE) -> None:
         """Refuse a model that has no discrete latent of this name."""
@@ -83,9 +104,7 @@ class Enumerate(Objective):
     def _belief(self, model: VAE, batch: Batch) -> Belief:
         beside = {name: value for name, value in batch.given.items() if name != self.latent}
         posterior = posterior_before_others(model, self.latent, as_given({"x": batch.x, **beside}))
-        values = listed(posterior, self.latent)
-        log_q = posterior.log_prob(values.unsqueeze(1).unsqueeze(1)).squeeze(1).expand(-1, len(batch))
-        return Belief.of(values, log_q, batch.given.get(self.latent))
+        return belief_of(posterior, self.latent, batch)
 
     def _every_value(self, batch: Batch, belief: Belief) -> Batch:
         """The batch once for each value of y."""
@@ -135,6 +154,52 @@ class Belief:
         """The mean over y of terms of the repeated batch, `(value * batch,)` to `(batch,)`."""
         of_each_value: Tensor = terms.unflatten(0, self.weights.shape)
         return (self.weights * of_each_value).sum(0)
+
+
+def enumerated(model: VAE, name: str, batch: Batch) -> tuple[Trace, Belief]:
+    """A trace in which the samples are the values of a discrete latent, `(value, batch)`, and what is thought of these.
+
+    The latents that are drawn before it are drawn once for all its values.
+
+    >>> from vaekit.recipes import build
+    >>> trace, belief = enumerated(build("gm_vae", (6,), latent=2, components=3).model, "c", Batch(torch.rand(5, 6)))
+    >>> trace.log_weight.shape, belief.weights.shape
+    (torch.Size([3, 5]), torch.Size([3, 5]))
+    """
+    context = as_given({"x": batch.x, **{given: value for given, value in batch.given.items() if given != name}})
+    order = model.inference_order
+    place = order.index(name)
+    draws = infer(model, order[:place], context)
+    latent = model.parts[name]
+    assert isinstance(latent, Latent)
+    belief = belief_of(latent.posterior(context), name, batch)
+    context[name] = belief.values.unsqueeze(1)
+    draws |= infer(model, order[place + 1 :], context)
+    return model.retrace(context, draws), belief
+
+
+def infer(model: VAE, names: Sequence[str], context: dict[str, Tensor], samples: int = 1) -> dict[str, Draw]:
+    """Add to what is known the named parts, in their order, from the posteriors: at least so many samples of each."""
+    draws: dict[str, Draw] = {}
+    for name in names:
+        part = model.parts[name]
+        if name in context:
+            continue
+        if isinstance(part, Latent):
+            posterior = part.posterior(context)
+            lead = torch.broadcast_shapes(posterior.batch_shape, (samples, context["x"].shape[1]))
+            draws[name] = draw(posterior, (lead[0], lead[1]))
+            context[name] = draws[name].value
+        else:
+            context[name] = part(context)
+    return draws
+
+
+def belief_of(posterior: Distribution, name: str, batch: Batch) -> Belief:
+    """What a posterior q(name | ...) of one sample, and what is known of it, say of each example."""
+    values = listed(posterior, name)
+    log_q = posterior.log_prob(values.unsqueeze(1).unsqueeze(1)).squeeze(1).expand(-1, len(batch))
+    return Belief.of(values, log_q, batch.given.get(name))
 
 
 def same(values: Tensor, known: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ from vaekit.objectives.checks import NeedsDensities, points_of, refuse_points
 from vaekit.objectives.gradients import EncoderFollows, Gradient, Pathwise
 from vaekit.objectives.kl import sampled_kl
 from vaekit.objectives.notation import WEIGHT, plus_gradient
-from vaekit.objectives.objective import Step, Terms, TraceObjective, terms_of
+from vaekit.objectives.objective import Objective, Step, Terms, TraceObjective, terms_of
 
 
 class Weighted(NeedsDensities, TraceObjective):
@@ -24,6 +24,8 @@ class Weighted(NeedsDensities, TraceObjective):
     Weighted(PowerMean(samples=8, groups=1, power=0.0), StickTheLanding())
     """
 
+    called = "importance-weighted bound"
+
     def __init__(self, bound: Bound, gradient: Gradient | None = None) -> None:
         super().__init__()
         self.bound = bound
@@ -31,11 +33,16 @@ class Weighted(NeedsDensities, TraceObjective):
         self.samples = bound.samples
         self.pathwise = self.gradient.pathwise
         self.is_bound = bound.is_bound
+        self.adds_up = bound.is_mean
 
     def of(self, trace: Trace, batch: Batch, step: Step) -> Terms:
         refuse_points(points_of(trace), self)
         value, seen = self.gradient(self.bound, trace)
         return terms_of(seen, batch, value, {name: sampled_kl(term) for name, term in seen.latents.items()})
+
+    def judge(self) -> Objective | None:
+        """The bound itself: a posterior that serves many draws need not serve one."""
+        return Weighted(self.bound) if self.bound.is_bound else None
 
     def extra_repr(self) -> str:
         return f"{self.bound}, {self.gradient}"

@@ -14,7 +14,13 @@ from vaekit.common.errors import UsageError
 from vaekit.core.trace import Batch, Trace
 from vaekit.core.vae import VAE
 from vaekit.families.point import point_latents
-from vaekit.objectives.checks import draws_softly, points_of, refuse_posteriors_without_path, refuse_without_path
+from vaekit.objectives.checks import (
+    draws_softly,
+    points_of,
+    refuse_posteriors_without_path,
+    refuse_shared,
+    refuse_without_path,
+)
 
 
 @dataclass(frozen=True)
@@ -85,9 +91,14 @@ class Objective(nn.Module, ABC):
     from, `bounds(model)` whether it is one for this model. What is no bound is never called one.
     """
 
+    called: str = "objective"
+    """What its value is called, where a model is chosen by it."""
     is_bound: bool = False
     sums_out: str | None = None
     """The discrete latent that it sums out instead of drawing it."""
+    adds_up: bool = False
+    """Whether its values for the rows of a data set add up to the one for all of them: only then can rows share a
+    latent."""
     compares_pairs: bool = False
     """Whether it compares the examples of a batch pair by pair, so that its work grows with the square of them."""
 
@@ -107,6 +118,13 @@ class Objective(nn.Module, ABC):
         """
         return self.is_bound and not point_latents(model) and not draws_softly(model)
 
+    def judge(self) -> Objective | None:
+        """What rows that are held out are judged by, which tells when to stop and what to keep; None for the ELBO.
+
+        It is another where the ELBO falls while what is learned gets better, as under an importance-weighted bound.
+        """
+        return None
+
     def rivals(self) -> list[nn.Parameter]:
         """The parameters that maximise `Terms.rival`, where all others maximise `Terms.value`; mostly none."""
         return [weight for part in self.modules() if isinstance(part, Rival) for weight in part.parameters()]
@@ -118,8 +136,15 @@ class Objective(nn.Module, ABC):
         for part in parts:
             if isinstance(part, Demanding):
                 part.demand(model)
+            if isinstance(part, Objective):
+                part.refuse_sharing(model)
             if isinstance(part, TraceObjective) and part.pathwise:
                 refuse_posteriors_without_path(model, part, summed_out)
+
+    def refuse_sharing(self, model: VAE) -> None:
+        """Refuse a model whose rows share a latent, where the value does not add up over rows."""
+        if not self.adds_up:
+            refuse_shared(model, self)
 
 
 class TraceObjective(Objective):
@@ -129,8 +154,11 @@ class TraceObjective(Objective):
     """Draws of the latents for each example."""
     pathwise: bool = True
     """Whether it learns through the draws themselves, and so refuses a posterior whose draws have no gradient."""
+    averages: bool = False
+    """Whether all it makes of a trace are means over samples by `sample_mean`: samples may then have weights."""
 
     def forward(self, model: VAE, batch: Batch, step: Step) -> Terms:
+        self.refuse_sharing(model)
         trace = model.trace(batch.x, self.samples, batch.given)
         if self.pathwise:
             refuse_without_path(trace, self)
@@ -143,7 +171,7 @@ class TraceObjective(Objective):
 
 def sample_mean(log_terms: Tensor, batch: Batch) -> Tensor:
     """The mean over samples: `(sample or 1, batch or 1)` to `(batch,)`."""
-    return log_terms.mean(0).expand(len(batch))
+    return batch.over_samples(log_terms)
 
 
 def terms_of(trace: Trace, batch: Batch, value: Tensor, kl: Mapping[str, Tensor]) -> Terms:

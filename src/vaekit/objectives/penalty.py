@@ -96,6 +96,7 @@ class Accompanied(TraceObjective):
         self.beside = beside
         self.samples = objective.samples
         self.pathwise = objective.pathwise
+        self.adds_up = objective.adds_up
         self.compares_pairs = objective.compares_pairs or bool(getattr(beside, "compares_pairs", False))
 
     def formula(self, name: str) -> Formula:

@@ -15,7 +15,8 @@ from vaekit.objectives.mmd import GaussianKernel, Mmd
 from vaekit.objectives.moments import DipI, DipII
 from vaekit.objectives.objective import Objective
 from vaekit.objectives.quantization import Commitment
-from vaekit.objectives.regularisation import CodeNorm, GradientPenalty, WeightDecay
+from vaekit.objectives.regularisation import CodeNorm, GradientPenalty, WeightDecay, WeightPrior
+from vaekit.objectives.robust import DensityPower, Trimmed
 from vaekit.objectives.schedules import Constant, Cosine, Cyclical, Linear, Schedule
 from vaekit.objectives.score_function import Disarm, LeaveOneOut, Rloo
 from vaekit.objectives.total_correlation import TotalCorrelation, WeightedSampling
@@ -52,6 +53,9 @@ OBJECTIVES: Registry[Callable[[], Objective]] = Registry(
         "code_norm": lambda: Elbo(beta=0.0) + CodeNorm(),
         "gradient_penalty": lambda: Elbo() + GradientPenalty(),
         "weight_decay": lambda: Elbo() + WeightDecay(),
+        "weight_prior": lambda: Elbo() + WeightPrior(1000),
+        "trimmed": lambda: Trimmed(Elbo(), 0.1),
+        "density_power": DensityPower,
         "enumerate": lambda: Enumerate("y", Elbo()),
     },
 )

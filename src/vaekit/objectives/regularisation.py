@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.modules.conv import _ConvNd
 
+from vaekit.common.errors import UsageError
 from vaekit.core.latent import LatentTerm
-from vaekit.core.notation import Formula
+from vaekit.core.notation import Formula, Symbol
 from vaekit.core.trace import Batch, Trace
 from vaekit.objectives.kl import over_coordinates
 from vaekit.objectives.notation import Weighed
@@ -85,3 +87,43 @@ class WeightDecay(Penalty):
     def formula(self, name: str) -> Formula:
         weighed = Weighed.by(self.weight, "γ", "‖weights of the likelihood‖² / 2")
         return Formula(name, "=", weighed.text, symbols=weighed.symbols)
+
+
+class WeightPrior(Penalty):
+    r"""A normal prior over the weights of all nets, :math:`w \sim N(0, 1 / (\tau \, \text{fan-in}))`: MAP for the nets.
+
+    .. math:: \frac{1}{N} \sum_l \frac{\tau \, d_l}{2} \|W_l\|^2
+
+    up to a constant, with d the inputs of a layer (linear or convolution; biases are free). As the data are N rows and
+    the prior is one, each row bears 1/N of it: few rows make a simple model, many make it vanish.
+
+    Args:
+        num_data: N, the rows of the training data.
+        precision: tau, a number or a `Schedule`; 1 keeps the sum over a layer's inputs of unit variance.
+
+    Sources: MacKay, 1992; Neal, 1996 (scaling by the inputs).
+
+    Raises `UsageError` for no rows.
+
+    >>> WeightPrior(150, 0.1)
+    WeightPrior(num_data=150, precision=Constant(value=0.1, steps=1))
+    """
+
+    def __init__(self, num_data: int, precision: float | Schedule = 0.1) -> None:
+        super().__init__()
+        if num_data < 1:
+            raise UsageError(f"{num_data} rows of data: a prior over weights is shared by at least 1")
+        self.num_data, self.precision = num_data, schedule(precision)
+
+    def forward(self, trace: Trace, batch: Batch, step: Step) -> Tensor:
+        layers = (part.weight for part in trace.model.modules() if isinstance(part, nn.Linear | _ConvNd))
+        squares = sum((weight[0].numel() * weight.square().sum() for weight in layers), torch.zeros(()))
+        return (self.precision(step.count) * squares / (2 * self.num_data)).expand(len(batch))
+
+    def extra_repr(self) -> str:
+        return f"num_data={self.num_data}, precision={self.precision}"
+
+    def formula(self, name: str) -> Formula:
+        weighed = Weighed.by(self.precision, "τ", f"Σ_l d_l ‖W_l‖² / {2 * self.num_data}")
+        inputs = Symbol("d_l", "how many inputs layer l has, with the weights W_l")
+        return Formula(name, "=", weighed.text, symbols=(*weighed.symbols, inputs))

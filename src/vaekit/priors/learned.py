@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution, Normal
@@ -52,27 +54,37 @@ class Ard(Conditional):
 
     Sources: MacKay, 1994; Bishop, 1999; Saha, Joshi and Whitaker, 2025.
 
+    Args:
+        event_shape: of the latent.
+        shared: axes of the event, counted from the last (-1), along which coordinates share a scale: with (-1,), each
+            row of a matrix of weights has one, and is switched on and off as a whole.
+
     Raises `UsageError` for an empty shape.
 
     >>> Ard(3).scale
     tensor([1.0000, 1.0000, 1.0000], grad_fn=...)
+    >>> Ard((3, 5), shared=(-1,)).scale.shape
+    torch.Size([3, 1])
     """
 
-    def __init__(self, event_shape: EventShape) -> None:
+    def __init__(self, event_shape: EventShape, shared: Sequence[int] = ()) -> None:
         super().__init__()
-        self.raw = nn.Parameter(torch.zeros(event_of_prior(event_shape)))
+        self.event_shape = event_of_prior(event_shape)
+        together = {axis % len(self.event_shape) for axis in shared}
+        scales = [1 if axis in together else size for axis, size in enumerate(self.event_shape)]
+        self.raw = nn.Parameter(torch.zeros(scales))
 
     @property
     def scale(self) -> Tensor:
-        """The standard deviation of each coordinate, `(*event)`."""
+        """The standard deviation of each coordinate, `(*event)` with 1 for the axes that share it."""
         return positive(self.raw)
 
     def forward(self, context: Context) -> Distribution:
-        scale = self.scale[None, None]
+        scale = self.scale.expand(self.event_shape)[None, None]
         return over_event(Normal(torch.zeros_like(scale), scale, validate_args=False))
 
     def extra_repr(self) -> str:
-        return f"event={tuple(self.raw.shape)}"
+        return f"event={tuple(self.event_shape)}"
 
     def formula(self, name: str) -> Formula:
         scale = Symbol("σ", "relevance of each coordinate, learned", tuple(self.raw.shape))

@@ -10,6 +10,7 @@ from vaekit.recipes import (  # noqa: F401  (each registers its recipes)
     importance,
     ladders,
     latent_shapes,
+    missing,
     priors,
     semi_supervised,
 )

@@ -22,6 +22,6 @@ def aae(parts: Parts, weight: float = 10.0, adversary: tuple[int, ...] = (400, 4
 @recipe("likeness by a discriminator's features too", "Larsen, Sønderby, Larochelle and Winther", 2016, net="conv")
 def vae_gan(parts: Parts, likeness: float = 0.1, gamma: float = 1.0, features: int = 256) -> Recipe:
     """The VAE-GAN."""
-    net = parts.architecture.builder().down([parts.event_shape], Size((features,)))
+    net = parts.reading({"x": parts.event_shape}, Size((features,)))
     eyes = nn.Sequential(net, nn.SiLU(), nn.LayerNorm(features, elementwise_affine=False))
     return Recipe(one_latent(parts), Elbo() + Critic(eyes, nn.Linear(features, 1), likeness, gamma))

@@ -8,11 +8,12 @@ from math import sqrt
 from torch import Size, nn
 
 from vaekit.common.errors import UsageError
-from vaekit.core import VAE, Conditional, Deterministic, Latent, Parametric, PrecisionWeighted
-from vaekit.families import LIKELIHOODS, Normal
+from vaekit.core import VAE, Conditional, Deterministic, Family, Latent, Parametric, PrecisionWeighted
+from vaekit.families import Normal
 from vaekit.nets.ladder import Absorb, Grow, Tower
 from vaekit.objectives import Elbo
 from vaekit.priors import standard_normal
+from vaekit.recipes.forms import Form, seen
 from vaekit.recipes.parts import Parts
 from vaekit.recipes.priors import vamp
 from vaekit.recipes.registry import Recipe, recipe
@@ -68,7 +69,7 @@ def _ladder_features(parts: Parts, levels: int, width: int) -> dict[str, Determi
     features: dict[str, Deterministic] = {}
     below, shape = "x", Size(parts.event_shape)
     for level in range(1, levels + 1):
-        net = parts.architecture.builder().down([shape], (width,))
+        net = parts.reading({below: shape}, Size((width,)))
         features[f"d{level}"] = Deterministic(nn.Sequential(net, nn.SiLU()), below)
         below, shape = f"d{level}", Size((width,))
     return features
@@ -96,15 +97,15 @@ class ConvLadder:
     Sources: Sønderby et al., 2016; Child, 2021 (VDVAE); Kuzina and Tomczak, 2023 (few scales, narrow at the top).
     """
 
-    def __init__(self, event: Size, rungs: tuple[Rung, ...], width: int) -> None:
-        if len(event) != 3:
-            raise UsageError(f"a convolutional ladder explains images, not rows of shape {tuple(event)}")
-        self.event: Size = Size(event)
+    def __init__(self, form: Form, rungs: tuple[Rung, ...], width: int) -> None:
+        if len(form.event_shape) != 3:
+            raise UsageError(f"a convolutional ladder explains images, not rows of shape {tuple(form.event_shape)}")
+        self.form, self.event = form, form.event_shape
         self.rungs, self.width = rungs, width
         self.scale = 1 / sqrt(sum(rung.latents for rung in rungs))
         self.nodes: dict[str, Latent | Deterministic] = {}
 
-    def build(self, likelihood: str) -> VAE:
+    def build(self, likelihood: Family) -> VAE:
         """The ladder as a VAE."""
         self._features()
         state = self._foot()
@@ -118,10 +119,10 @@ class ConvLadder:
 
     def _features(self) -> None:
         """From the image down: the features that each rung's posteriors read, the finest rung's first."""
-        below, shape = "x", self.event
+        below, shape = "x", self.form.seen_shape
         for rung in reversed(self.rungs):
             net = Tower([shape], self._map(rung), self.width, blocks=2, scale=self.scale)
-            self.nodes[self._feature(rung)] = Deterministic(net, below)
+            self.nodes[self._feature(rung)] = Deterministic(seen(self.form, net, [below]), below)
             below, shape = self._feature(rung), self._map(rung)
 
     @staticmethod
@@ -167,8 +168,7 @@ class ConvLadder:
     def _count(self, kind: type) -> int:
         return sum(isinstance(node, kind) for node in self.nodes.values())
 
-    def _likelihood(self, name: str, state: str) -> Parametric:
-        family = LIKELIHOODS[name](self.event)
+    def _likelihood(self, family: Family, state: str) -> Parametric:
         narrow = max(8, self.width // 4)
         net = Tower([self._map(self.rungs[-1])], family.params_shape(self.event), narrow, scale=self.scale)
         return Parametric(net, family, state)
@@ -180,4 +180,4 @@ def conv_ladder(
 ) -> Recipe:
     """The convolutional ladder: latents at a quarter and at half of the image's size."""
     rungs = (Rung(2, coarse, coarse_channels), Rung(1, fine, fine_channels))
-    return Recipe(ConvLadder(parts.event_shape, rungs, width).build(parts.architecture.likelihood), Elbo())
+    return Recipe(ConvLadder(parts.form, rungs, width).build(parts.likelihood()), Elbo())

@@ -11,10 +11,11 @@ from torch.distributions.constraints import Constraint
 
 from vaekit.common.errors import UsageError
 from vaekit.core import Conditional, Deterministic, Family, Parametric
-from vaekit.families import LIKELIHOODS, POSTERIORS
+from vaekit.families import POSTERIORS
 from vaekit.flows.conditional import Slice
 from vaekit.nets import NETS, Dense, NetBuilder
 from vaekit.priors import PRIORS
+from vaekit.recipes.forms import Form, seen
 
 
 @dataclass(frozen=True)
@@ -58,12 +59,17 @@ class Architecture:
 
 @dataclass(frozen=True)
 class Parts:
-    """Makes the parts of a VAE for data of one shape; what a part reads is named with the shape of it."""
+    """Makes the parts of a VAE for data of one form; what a part reads is named with the shape of it."""
 
-    event_shape: Size
+    form: Form
     architecture: Architecture
     shape: Size | None = None
     """The shape of one latent, where it is not a vector of `latent` coordinates."""
+
+    @property
+    def event_shape(self) -> Size:
+        """The shape of one row of data."""
+        return self.form.event_shape
 
     @property
     def latent_shape(self) -> Size:
@@ -82,7 +88,11 @@ class Parts:
     @property
     def support(self) -> Constraint:
         """The values that a row may hold."""
-        return LIKELIHOODS[self.architecture.likelihood](self.event_shape).support
+        return self.likelihood().support
+
+    def likelihood(self) -> Family:
+        """The family of p(x | z)."""
+        return self.form.likelihood(self.architecture.likelihood)
 
     def prior(self) -> Conditional:
         """p(z)."""
@@ -92,8 +102,12 @@ class Parts:
         """q(z | x), or q(z | what is given, by name and shape); of the architecture's family if none is given."""
         given = {"x": self.event_shape} if given is None else given
         family = POSTERIORS[self.architecture.posterior](self.latent_shape) if family is None else family
-        net = self.architecture.builder().down(list(given.values()), family.params_shape(self.latent_shape))
-        return Parametric(net, family, tuple(given))
+        return Parametric(self.reading(given, family.params_shape(self.latent_shape)), family, tuple(given))
+
+    def reading(self, given: Mapping[str, Size], out: Size) -> nn.Module:
+        """A net that reads what is given, by name and shape; x as encoders see it."""
+        shapes = [shape if name != "x" else self.form.seen_shape for name, shape in given.items()]
+        return seen(self.form, self.architecture.builder().down(shapes, out), list(given))
 
     def between(self, given: Mapping[str, Size]) -> Parametric:
         """p(z | the latents above it): a conditional prior, of the posterior's family."""
@@ -103,8 +117,7 @@ class Parts:
 
     def features(self, shape: Size) -> Deterministic:
         """A vector that the encoder's net reads off x, for several parts to share."""
-        net = self.architecture.builder().down([self.event_shape], shape)
-        return Deterministic(nn.Sequential(net, nn.SiLU()), "x")
+        return Deterministic(nn.Sequential(self.reading({"x": self.event_shape}, shape), nn.SiLU()), "x")
 
     def head(self, given: Mapping[str, Size]) -> Parametric:
         """q(z | features), by name and shape: an affine map of them, then the posterior's family."""
@@ -119,12 +132,12 @@ class Parts:
         """
         family = POSTERIORS[self.architecture.posterior](self.latent_shape)
         width = family.width(self.latent_shape)
-        net = self.architecture.builder().down([self.event_shape], Size((width + features,)))
+        net = self.reading({"x": self.event_shape}, Size((width + features,)))
         return Deterministic(net, "x"), Parametric(Slice(0, width), family, "h"), Slice(width, width + features)
 
     def decoder(self, given: Mapping[str, Size] | None = None) -> Parametric:
         """p(x | z), or p(x | what is given, by name and shape)."""
         given = {"z": self.latent_shape} if given is None else given
-        family = LIKELIHOODS[self.architecture.likelihood](self.event_shape)
+        family = self.likelihood()
         net = self.architecture.builder().up(list(given.values()), family.params_shape(self.event_shape))
         return Parametric(net, family, tuple(given))

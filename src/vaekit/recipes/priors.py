@@ -26,6 +26,11 @@ def vamp(
     parts: Parts, encoder: Conditional, pseudo_inputs: int, nodes: Mapping[str, Deterministic] = NO_NODES
 ) -> Conditional:
     """A VampPrior of so many pseudo-inputs over a latent that the encoder infers, in the place of the chosen prior."""
+    if not parts.form.smooth:
+        raise UsageError(
+            "a VampPrior learns rows to look at, and rows with levels or missing cells cannot be learned: "
+            "take the recipe 'exemplar_vae', which looks at rows of the data"
+        )
     return own(parts, waiting_vamp(encoder, pseudo_inputs, parts.event_shape, parts.support, nodes))
 
 

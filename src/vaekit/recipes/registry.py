@@ -7,14 +7,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, NamedTuple, get_type_hints
 
-from torch import Size
-
-from vaekit.common.errors import UsageError, unknown
+from vaekit.common.errors import unknown
 from vaekit.common.registry import Registry
 from vaekit.common.seeds import seeded
 from vaekit.core import VAE
 from vaekit.objectives import Objective
 from vaekit.priors.refit import refitted_blank
+from vaekit.recipes.forms import Form, form_of
 from vaekit.recipes.options import as_type
 from vaekit.recipes.parts import Architecture, Parts
 
@@ -62,13 +61,12 @@ class Entry:
         types = get_type_hints(Architecture) | get_type_hints(self.compose)
         return {name: as_type(types[name], value, name) for name, value in options.items()}
 
-    def build(self, event_shape: Sequence[int], options: Mapping[str, Any]) -> Recipe:
-        """The model and its objective for data of this shape."""
-        if not event_shape:
-            raise UsageError("rows of shape () have no coordinates: give them at least one axis")
+    def build(self, data: Form | Sequence[int], options: Mapping[str, Any]) -> Recipe:
+        """The model and its objective for data of this form, or arrays of this shape."""
+        form = form_of(data)
         chosen = self._typed(options)
         own = {name: chosen.pop(name) for name in self.own_options if name in chosen}
-        parts = Parts(Size(event_shape), Architecture(**{**self.architecture, **chosen}))
+        parts = Parts(form, Architecture(**{**self.architecture, **form.architecture, **chosen}))
         built = self.compose(parts, **own)
         built.objective.check(built.model)
         return built
@@ -92,10 +90,10 @@ def recipe(
 
 @dataclass(frozen=True)
 class Blueprint:
-    """What it takes to build a model again: a recipe's name, the data's shape and the settings that were chosen."""
+    """What it takes to build a model again: a recipe's name, the data's form and the settings that were chosen."""
 
     recipe: str
-    event_shape: tuple[int, ...]
+    form: Form
     options: Mapping[str, Any]
     refitted: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """The kind, with its settings, of each latent's prior that was fitted after training."""
@@ -103,15 +101,15 @@ class Blueprint:
     def build(self, seed: int = 0) -> Recipe:
         """The model, freshly initialised, and its objective."""
         with seeded(seed):
-            model, objective = RECIPES[self.recipe].build(self.event_shape, self.options)
+            model, objective = RECIPES[self.recipe].build(self.form, self.options)
             for latent, record in self.refitted.items():
                 model = refitted_blank(model, latent, record)
         model.blueprint = self
         return Recipe(model, objective)
 
 
-def build(name: str, event_shape: Sequence[int], *, seed: int = 0, **options: Any) -> Recipe:
-    """A recipe's model and objective for data of one shape, initialised from a seed.
+def build(name: str, data: Form | Sequence[int], *, seed: int = 0, **options: Any) -> Recipe:
+    """A recipe's model and objective for data of one form, or arrays of one shape, initialised from a seed.
 
     Raises `UsageError` for an unknown recipe or setting, with the nearest known one.
 
@@ -122,4 +120,4 @@ def build(name: str, event_shape: Sequence[int], *, seed: int = 0, **options: An
     Traceback (most recent call last):
     vaekit.common.errors.UsageError: unknown setting of the recipe 'beta_vae': 'bata': did you mean 'beta'? ...
     """
-    return Blueprint(name, tuple(event_shape), options).build(seed)
+    return Blueprint(name, form_of(data), options).build(seed)

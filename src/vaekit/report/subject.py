@@ -49,7 +49,7 @@ class Subject:
         with seeded(seed, fitted.device):
             rows = Resident(fitted.rows(test), fitted.about.encoding, ROWS, fitted.device)
             x = torch.cat([batch.x.cpu() for batch in rows.in_order()])
-        return Subject(fitted, Dataset(x, test.y, test.name), evaluation, settings, seed)
+        return Subject(fitted.in_numbers(), Dataset(x, test.y, test.name), evaluation, settings, seed)
 
     @cached_property
     def picture(self) -> Picture:

@@ -11,7 +11,7 @@ from torch import Tensor
 from vaekit.core import Batch
 from vaekit.core.meeting import ROW
 from vaekit.data import Dataset, Encoding
-from vaekit.train.labels import Wanted, as_vectors, refuse_unfit
+from vaekit.train.labels import Wanted, as_vectors, numbers_of_a_pass, refuse_unfit
 
 
 class StandIn(Batch):
@@ -35,14 +35,17 @@ class Resident:
     def __init__(self, dataset: Dataset, encoding: Encoding, batch_size: int, device: torch.device) -> None:
         self.x = dataset.x.to(device)
         self.y = None if dataset.y is None else dataset.y.to(device)
+        self.beside = {name: values.to(device) for name, values in dataset.given.items()}
         self.wanted: Mapping[str, Wanted] = {}
+        self.numbers = torch.arange(len(self.x), device=device)
+        """Of the rows of a training pass: one that is labelled where few are comes more than once."""
         self.encoding = encoding
         self.batch_size = batch_size
         self.rank, self.world = 0, 1
 
     def __len__(self) -> int:
         """The number of batches of a training pass."""
-        return -(-len(self.x) // (self.batch_size * self.world))
+        return -(-len(self.numbers) // (self.batch_size * self.world))
 
     @property
     def device(self) -> torch.device:
@@ -52,7 +55,7 @@ class Resident:
     @property
     def examples(self) -> int:
         """The number of examples of a training pass, on this rank."""
-        whole, rest = divmod(len(self.x), self.batch_size * self.world)
+        whole, rest = divmod(len(self.numbers), self.batch_size * self.world)
         return whole * self.batch_size + -(-max(0, rest - self.rank) // self.world)
 
     @property
@@ -63,11 +66,15 @@ class Resident:
     def labelled(self, wanted: Mapping[str, Wanted]) -> Resident:
         """The same examples, with their labels beside them in the form that is wanted.
 
+        Where few have labels, a training pass comes to these more often than once: see `numbers_of_a_pass`.
+
         Raises `DataError` where they have none, or others than are wanted.
         """
         refuse_unfit(self.y, wanted)
         known = copy(self)
         known.wanted = wanted
+        if self.y is not None and wanted:
+            known.numbers = numbers_of_a_pass(self.y)
         return known
 
     def shared(self, rank: int, world: int) -> Resident:
@@ -82,7 +89,7 @@ class Resident:
         if self.rank >= len(parts):
             return iter([self._stand_in(parts[0])])
         own = parts[self.rank :: self.world]
-        return (Batch(self.encoding.encode(self.x[part]), self._labels(part)) for part in own)
+        return (Batch(self.encoding.encode(self.x[part]), self._given(part)) for part in own)
 
     def whole(self) -> Batch:
         """All the examples in one batch."""
@@ -105,16 +112,18 @@ class Resident:
     def order(self, seed: int) -> Tensor:
         """The numbers of the examples in a random order that the seed alone decides."""
         generator = torch.Generator(self.device).manual_seed(seed)
-        return torch.randperm(len(self.x), device=self.device, generator=generator)
+        return self.numbers[torch.randperm(len(self.numbers), device=self.device, generator=generator)]
 
     def batch_of(self, numbers: Tensor) -> Batch:
         """The examples of these numbers, which stand beside them."""
-        return Batch(self.rows[numbers], self._labels(numbers) | {ROW: numbers})
+        return Batch(self.rows[numbers], self._given(numbers) | {ROW: numbers})
 
-    def _labels(self, part: Tensor) -> dict[str, Tensor]:
+    def _given(self, part: Tensor) -> dict[str, Tensor]:
+        """What is known beside these examples: their labels, where they are wanted, and their covariates."""
+        beside = {name: values[part] for name, values in self.beside.items()}
         if self.y is None:
-            return {}
-        return {name: as_vectors(self.y[part], how.classes) for name, how in self.wanted.items()}
+            return beside
+        return beside | {name: as_vectors(self.y[part], how.classes) for name, how in self.wanted.items()}
 
 
 class EncodedRows:

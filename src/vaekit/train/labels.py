@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -15,6 +16,9 @@ from vaekit.objectives import Objective
 
 LABEL: Final = "y"
 """The name of labels, where a model has more than one name for them to take."""
+
+TOLD: Final = 0.2
+"""The share of a training pass that rows with labels have at least, where some have none."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +64,22 @@ def refuse_unfit(y: Tensor | None, wanted: Mapping[str, Wanted]) -> None:
                     f"holds {int(y[row])}, but the labels of {name!r} go from {lowest} to {how.classes - 1}: "
                     f"mend it, or build the model with labels={int(y.max()) + 1}",
                 )
+
+
+def numbers_of_a_pass(y: Tensor, share: float = TOLD) -> Tensor:
+    """The numbers of the rows of a training pass: all rows, those with a label so often that they are this share of it.
+
+    With 100 labels for 60,000 rows most batches would have none. Rows with labels thereby weigh more in the objective;
+    held-out rows and evaluations are not touched. Where nothing is labelled, or enough is, every row comes once.
+
+    >>> numbers_of_a_pass(torch.tensor([-1, 3, -1, -1, -1, -1, -1, -1, -1])).tolist()
+    [0, 1, 2, 3, 4, 5, 6, 7, 8, 1]
+    """
+    rows, told = torch.arange(len(y), device=y.device), (y >= 0).nonzero().squeeze(1)
+    if not len(told) or len(told) >= share * len(y):
+        return rows
+    times = math.ceil(share / (1 - share) * (len(y) - len(told)) / len(told))
+    return torch.cat([rows, told.repeat(times - 1)])
 
 
 def as_vectors(y: Tensor, classes: int) -> Tensor:

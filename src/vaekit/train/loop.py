@@ -13,8 +13,9 @@ from vaekit.common.seeds import random_state, seeded, set_random_state
 from vaekit.core import VAE
 from vaekit.core.company import in_company
 from vaekit.core.meeting import introduce
-from vaekit.objectives import Elbo, Objective
+from vaekit.objectives import Objective
 from vaekit.train.history import Epoch, Observer, Plan, Trained
+from vaekit.train.judges import judge_of, judged
 from vaekit.train.keeper import Careless
 from vaekit.train.labels import labels_wanted
 from vaekit.train.means import Ledger, Means, first_fault_of_weights, latent_names, mean_terms
@@ -160,12 +161,14 @@ class Run:
             raise TrainingDiverged(epoch, batches, f"the gradient of {name}", MEND)
 
     def _look(self) -> Means | None:
-        """The plain ELBO of what is held out, by the same draws every time."""
+        """What is held out as its judge sees it, by the same draws every time."""
         if self.held_out is None:
             return None
         with seeded(self.updates.settings.seed, self.held_out.device):
             seed, step = self.updates.settings.seed, self.updates.step
-            return mean_terms(self.updates.evaluated, Elbo(), self.held_out, step, self.world, seed)
+            judge = judge_of(self.updates.objective)
+            means = mean_terms(self.updates.evaluated, judge, self.held_out, step, self.world, seed)
+            return judged(means, self.updates.objective)
 
 
 def train(

@@ -17,11 +17,12 @@ from vaekit.common.errors import TrainingDiverged, VaekitError
 from vaekit.common.seeds import seeded
 from vaekit.core import VAE, Batch
 from vaekit.core.meeting import introduce
-from vaekit.objectives import Elbo, Objective
+from vaekit.objectives import Objective
 from vaekit.train.alike import NotTogether
 from vaekit.train.batches import Resident
 from vaekit.train.history import Epoch, Observer, Plan, Trained
 from vaekit.train.joint import Joint
+from vaekit.train.judges import judge_of, judged
 from vaekit.train.labels import labels_wanted
 from vaekit.train.loop import MEND
 from vaekit.train.means import Entries, Ledger, Means, latent_names
@@ -162,7 +163,8 @@ class StackedRun:
         with seeded(self.settings[0].seed, self.held_out.data.device):
             batches = [self._looked_at(batch) for batch in self.held_out.in_order()]
         rows, sizes = zip(*batches, strict=True)
-        return [ledger.means(latent_names(self.model)) for ledger in self._read(self.stack.looked_at, rows, sizes)]
+        found = [ledger.means(latent_names(self.model)) for ledger in self._read(self.stack.looked_at, rows, sizes)]
+        return [judged(means, self.stack.template.objective) for means in found]
 
     def _looked_at(self, batch: Batch) -> tuple[Tensor, int]:
         return self.stack.look(self.updates.evaluated, batch, self.updates.step), batch.x.shape[1]
@@ -230,7 +232,7 @@ def train_many(
         joint.objective.check(joint.model)
         with seeded(own.seed, device):
             introduce(joint.model, training.rows(number))
-    known = data.labelled(labels_wanted(joints[0].model, Elbo()))
+    known = data.labelled(labels_wanted(joints[0].model, judge_of(joints[0].objective)))
     looked_at = None if held_out is None else Shares(known, held_out)
     updates = StackedUpdates(Stack(joints, device), settings, device)
     run = StackedRun(updates, training, looked_at, settings, observers)

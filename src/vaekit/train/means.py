@@ -29,6 +29,8 @@ class Means:
     elbo: float | None
     log_likelihood: float
     kl: Mapping[str, float]
+    judged_by: str | None = None
+    """What `value` is called, where that is what a model is chosen by; None for the ELBO."""
 
     @property
     def total_kl(self) -> float:
@@ -38,12 +40,14 @@ class Means:
     @property
     def score(self) -> float:
         """What a model is chosen by: the ELBO, or where there is none the log-likelihood of the reconstruction."""
+        if self.judged_by is not None:
+            return self.value
         return self.log_likelihood if self.elbo is None else self.elbo
 
     @property
     def measure(self) -> str:
         """What the score is."""
-        return "log-likelihood" if self.elbo is None else "ELBO"
+        return self.judged_by or ("log-likelihood" if self.elbo is None else "ELBO")
 
     def as_record(self) -> dict[str, Any]:
         """For a file."""

@@ -13,10 +13,11 @@ from torch.func import functional_call, grad, stack_module_state, vmap
 from torch.overrides import TorchFunctionMode
 
 from vaekit.core import Batch
-from vaekit.objectives import Elbo, Schedule, Step, Terms
+from vaekit.objectives import Schedule, Step, Terms
 from vaekit.objectives.schedules import Constant, schedule
 from vaekit.train.alike import Number, Place, numbers_apart
 from vaekit.train.joint import Joint
+from vaekit.train.judges import judge_of
 from vaekit.train.means import entries_of, evaluating
 from vaekit.train.traced import Traced
 
@@ -111,7 +112,7 @@ class Stack:
         frozen = {name: value for name, value in weights.items() if not value.requires_grad}
         self.held: Values = {name: value.detach() for name, value in (frozen | buffers).items()}
         self._nought = torch.zeros(self.size, device=device)
-        self._looking = Joint(self.template.model, Elbo())
+        self._looking = Joint(self.template.model, judge_of(self.template.objective))
         learn = vmap(grad(self._loss, has_aux=True), in_dims=(0, 0, None), randomness="different")
         look = vmap(self._elbo, in_dims=(0, 0, None), randomness="different")
         self._learn, self._look = Traced(learn, device), Traced(look, device)
@@ -135,7 +136,7 @@ class Stack:
         return gradient, terms
 
     def look(self, values: Values, batch: Batch, step: Step) -> Tensor:
-        """The mean terms of the plain ELBO of every member with these values, `(member, terms)`."""
+        """The mean terms of every member's judge with these values, `(member, terms)`."""
         of_model = {name: value for name, value in values.items() if name.startswith(MODEL)}
         numbers = {place: number for place, number in self.numbers.at(step).items() if place[0].startswith(MODEL)}
         rest = (numbers, batch.x, dict(batch.given), self._nought)

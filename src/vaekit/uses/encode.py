@@ -18,7 +18,12 @@ encode = posterior_means
 
 def encode_draws(model: VAE, batch: Batch, latent: str, draws: int) -> Tensor:
     """Draws of a latent from its posterior, `(draw, batch, *event)`."""
-    return by_rows(lambda part: model.posterior(part.x, draws, part.given)[latent].value, batch, axis=1)
+
+    def drawn(part: Batch) -> Tensor:
+        value = model.posterior(part.x, draws, part.given)[latent].value
+        return value.expand(draws, len(part), *value.shape[2:])
+
+    return by_rows(drawn, batch, axis=1)
 
 
 def encode_each(model: VAE, batch: Batch, latent: str, prepare: Callable[[Tensor], Tensor], seed: int = 0) -> Tensor:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from vaekit.common.errors import UsageError
-from vaekit.core import VAE, Batch
+from vaekit.core import VAE, Batch, Trace
 from vaekit.evaluate.evidence import SCALARS_AT_ONCE, Evidence, WeightSums, refuse_points
 from vaekit.train.means import evaluating
 from vaekit.uses.alone import each_alone
@@ -69,19 +69,24 @@ def scores(model: VAE, batch: Batch, samples: int = 100, seed: int = 0, encode: 
         return _log_weights(model, Batch(encode(one.x), one.given), samples)
 
     with evaluating(model):
-        return _joined([_scores(each_alone(log_weights, part, seed)) for part in batch.split(_rows(batch, samples))])
+        return _joined([_scores(each_alone(log_weights, part, seed)) for part in in_groups(batch, samples)])
 
 
-def _rows(batch: Batch, samples: int) -> int:
-    """How many rows are worked on together."""
-    return max(1, min(DRAWS_AT_ONCE, SCALARS_AT_ONCE // batch.x[0].numel()) // samples)
+def in_groups(batch: Batch, samples: int) -> tuple[Batch, ...]:
+    """The rows that are worked on together, group by group."""
+    return batch.split(max(1, min(DRAWS_AT_ONCE, SCALARS_AT_ONCE // max(1, batch.x[:1].numel())) // samples))
+
+
+def traces(model: VAE, one: Batch, samples: int) -> Iterator[tuple[int, Trace]]:
+    """A single row's traces, each with how many samples it has, in the steps in which `log_evidence` takes them."""
+    at_once = max(1, SCALARS_AT_ONCE // one.x.numel())
+    steps = [min(at_once, samples - start) for start in range(0, samples, at_once)]
+    return ((step, model.trace(one.x, step, one.given)) for step in steps)
 
 
 def _log_weights(model: VAE, one: Batch, samples: int) -> Tensor:
-    """log p(x, z) - log q(z | x) of a single row, `(sample,)`, in the steps in which `log_evidence` takes them."""
-    at_once = max(1, SCALARS_AT_ONCE // one.x.numel())
-    steps = [min(at_once, samples - start) for start in range(0, samples, at_once)]
-    return torch.cat([model.trace(one.x, step, one.given).log_weight.expand(step, 1)[:, 0] for step in steps])
+    """log p(x, z) - log q(z | x) of a single row, `(sample,)`."""
+    return torch.cat([trace.log_weight.expand(step, 1)[:, 0] for step, trace in traces(model, one, samples)])
 
 
 def _scores(log_weights: Tensor) -> Scores:

@@ -1,0 +1,48 @@
+"""Rows of a table, as a data set."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from vaekit.common.errors import UsageError, first_line
+from vaekit.data.dataset import Dataset
+from vaekit.data.tables.frames import Frame
+from vaekit.data.tables.schema import Schema
+
+
+def table_rows(frame: Frame, schema: Schema | Path | None = None, name: str = "table") -> Dataset:
+    """The rows of a frame, with their schema: one at hand, one in a file, or inferred if none is given.
+
+    Raises `DataError` as `Schema.infer` and `Schema.encode` do.
+
+    >>> import pandas
+    >>> table_rows(pandas.DataFrame({"age": [31.0, 47.5, 20.0]}), name="people")
+    Dataset(people: 3 rows of 1, float32, unlabelled)
+    """
+    known = _of_file(schema, frame) if isinstance(schema, Path) else schema or Schema.infer(frame)
+    return Dataset(known.encode(frame), known.labels(frame), name, known)
+
+
+def _of_file(path: Path, frame: Frame) -> Schema:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(
+            f"the schema {path} cannot be read ({first_line(error)}): give a file that vaekit wrote"
+        ) from error
+    return Schema.from_toml(text, frame)
+
+
+def row_of(schema: Schema, cells: Mapping[str, Any]) -> Dataset:
+    """One row in which these cells are known and all others missing.
+
+    Raises `UsageError` for a column that the schema has not, `DataError` for a cell that does not fit.
+    """
+    for name in cells:
+        schema[name]
+    frame = pd.DataFrame({column.name: pd.Series([cells.get(column.name)]) for column in schema.modelled})
+    return Dataset(schema.encode(frame), schema=schema)

@@ -1,0 +1,77 @@
+"""A face for anomalies: how odd rows are, and which are too odd."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Self, final
+
+import numpy as np
+import torch
+from sklearn.base import OutlierMixin
+
+from vaekit.common.errors import UsageError
+from vaekit.core import Batch
+from vaekit.estimators.estimator import VAEEstimator
+from vaekit.estimators.fitted import precise
+from vaekit.uses.scores import SCORES, Ensemble
+
+if TYPE_CHECKING:
+    from vaekit.estimators.pyod import PyODFace
+
+
+@final
+@dataclass(kw_only=True, eq=False, repr=False)
+class VAEDetector(OutlierMixin, VAEEstimator):  # type: ignore[misc]
+    """Tells odd rows from normal ones by how surprising they are: the importance-weighted -log p(x), in nats.
+
+    As in scikit-learn, lower scores are odder and odd rows are -1; see `pyod` for the opposite. Of several members
+    the score is that of all together.
+
+    Source: An and Cho, 2015, with the evidence in the place of the reconstruction.
+
+    >>> rows = np.random.default_rng(0).normal(size=(60, 3))
+    >>> found = VAEDetector(contamination=0.1, max_epochs=2, random_state=0).fit_predict(rows)
+    >>> int((found == -1).sum())
+    6
+    """
+
+    contamination: float = 0.1
+    """The share of the training rows that is odd, in (0, 0.5]."""
+    by: str = "log_evidence"
+    """How oddness is measured: a name in `vaekit.uses.scores.SCORES`."""
+    members: int | None = None
+    """Models of as many seeds."""
+
+    def fit(self, X: Any, y: object = None) -> Self:
+        """Train on rows; y is not read. So many of them are odd from here on as `contamination` says."""
+        if not 0 < self.contamination <= 0.5:
+            raise UsageError(f"contamination is {self.contamination}: it is a share above 0, and at most 0.5")
+        x = self._train(X, "vae").double()
+        models = [precise(member) for member in self.members_]
+        self.ensemble_ = Ensemble.of(models, SCORES[self.by]).learnt(Batch(x), encode=torch.Tensor.double)
+        self.training_scores_ = -self._oddness(Batch(x))
+        self.offset_ = np.percentile(self.training_scores_, 100 * self.contamination)
+        return self
+
+    def score_samples(self, X: Any) -> np.ndarray:
+        """How normal each row is, `(n,)`: log p(x) in nats, or the negative of the score that was chosen."""
+        return -self._oddness(self._batch(X))
+
+    def decision_function(self, X: Any) -> np.ndarray:
+        """The score less the threshold `offset_`: rows below 0 are odd."""
+        decided: np.ndarray = self.score_samples(X) - self.offset_
+        return decided
+
+    def predict(self, X: Any) -> np.ndarray:
+        """1 for normal rows and -1 for odd ones, `(n,)`."""
+        return np.where(self.decision_function(X) >= 0, 1, -1)
+
+    def pyod(self) -> PyODFace:
+        """The same detector with the names and the sign that PyOD's have."""
+        from vaekit.estimators.pyod import PyODFace
+
+        return PyODFace(self)
+
+    def _oddness(self, batch: Batch) -> np.ndarray:
+        odd: np.ndarray = self.ensemble_(batch, encode=torch.Tensor.double).numpy()
+        return odd
