@@ -181,6 +181,7 @@ def candidates(device: torch.device, epochs: int) -> dict[str, Callable[[], Time
     if find_spec("pythae"):
         found["pythae"] = lambda: by_pythae(greys, test, device, epochs)
     found["vaekit"] = lambda: by_vaekit(device, epochs)
+    found["vaekit, compiled"] = lambda: by_vaekit(device, epochs, compile=True)
     found["vaekit bf16"] = lambda: by_vaekit(device, epochs, precision="bfloat16")
     found["vaekit bf16, compiled"] = lambda: by_vaekit(device, epochs, precision="bfloat16", compile=True)
     if device.type == "cuda":

@@ -92,12 +92,13 @@ class Pyod:
 
 @dataclass(frozen=True)
 class Vaekit:
-    """`VAEDetector` with no option."""
+    """`VAEDetector`, told only whether all the rows it learns from are normal."""
 
     def score(self, train: np.ndarray, test: np.ndarray, seed: int) -> np.ndarray:
         from vaekit.estimators import VAEDetector
 
-        return np.asarray(-VAEDetector(random_state=seed).fit(train).score_samples(test))
+        found = VAEDetector(random_state=seed, novelty=train is not test).fit(train)
+        return np.asarray(-found.training_scores_ if train is test else -found.score_samples(test))
 
 
 METHODS: dict[str, Scores] = {

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from vaekit.objectives import Elbo as Elbo
     from vaekit.recipes import build as build
     from vaekit.scoring import BatchScorer as BatchScorer
+    from vaekit.tabular import fit_table as fit_table
 
 _HOME_OF = {
     "Batch": "vaekit.core",
@@ -59,6 +60,7 @@ _HOME_OF = {
     "build": "vaekit.recipes",
     "fit": "vaekit.fitting",
     "fit_many": "vaekit.many",
+    "fit_table": "vaekit.tabular",
     "load_data": "vaekit.data",
     "load_model": "vaekit.model",
     "log_evidence": "vaekit.evaluate",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil, log2, sqrt
 from typing import Any, Final, Generic, TypeVar
@@ -32,6 +32,12 @@ PER_ROW: Final = 20
 
 FEW: Final = 1000
 """Of fewer rows than this models of several seeds differ, and are better together."""
+
+MANY: Final = 10_000
+"""From so many rows on, completion trains as long as anything else."""
+
+DETECTING: Final = 2500
+"""The most updates after which odd rows are told from normal ones, unless one pass takes more."""
 
 HELD_OUT: Final = 10_000
 """Rows that are enough to tell when training should stop."""
@@ -84,6 +90,8 @@ class Defaults:
     """Share of the rows that is held out to stop by."""
     members: int
     """Models of as many seeds, where what is asked for can be pooled."""
+    falls: bool
+    """Whether the rate falls along half a cosine over the run; no epoch is the last before the end then."""
     words: tuple[str, ...]
     """Every choice and its reason, a line each."""
 
@@ -93,22 +101,115 @@ class Defaults:
 
         Raises `UsageError` for a table without rows or columns.
         """
-        if min(rows, columns) < 1:
-            raise UsageError(f"a table of {rows} rows and {columns} columns: it takes at least one of each")
+        _refuse_nothing(rows, columns)
         batch = _batch(rows)
         epochs = _epochs(rows, batch.value)
-        choices: dict[str, Chosen[Any]] = {
-            "latent": _latent(rows, columns, kinds),
-            "hidden": _hidden(rows),
-            "learning_rate": Chosen(1e-3, "Adam's usual rate, which suits nets of these widths"),
-            "batch_size": batch,
-            "max_epochs": epochs,
-            "patience": _patience(epochs.value),
-            "validation": _validation(rows),
-            "members": _members(rows),
-        }
-        values = {name: chosen.value for name, chosen in choices.items()}
-        return Defaults(**values, words=tuple(f"{name} = {chosen}" for name, chosen in choices.items()))
+        return _as_told(
+            {
+                "latent": _latent(rows, columns, kinds),
+                "hidden": _hidden(rows),
+                "learning_rate": Chosen(1e-3, "Adam's usual rate, which suits nets of these widths"),
+                "batch_size": batch,
+                "max_epochs": epochs,
+                "patience": _patience(epochs.value),
+                "validation": _validation(rows),
+                "members": _members(rows),
+                "falls": Chosen(False, "early stopping ends the run"),
+            }
+        )
+
+    @staticmethod
+    def of_completion(rows: int, columns: int, kinds: Sequence[str] = ()) -> Defaults:
+        """The defaults where holes are to be filled: an importance-weighted bound learns long, at a rate that falls.
+
+        They were chosen on cells that were hidden from training, of two sets of about a thousand rows.
+
+        >>> chosen = Defaults.of_completion(1000, 8)
+        >>> chosen.latent, chosen.hidden, chosen.max_epochs, chosen.members
+        (10, (128, 128), 107, 3)
+        """
+        _refuse_nothing(rows, columns)
+        batch = Chosen(64, "small, for many updates of few rows") if rows < MANY else _batch(rows)
+        epochs = _completion_epochs(rows, batch.value) if rows < MANY else _epochs(rows, batch.value)
+        return _as_told(
+            {
+                "latent": Chosen(min(max(10, columns), LATENTS), f"as many as columns, from 10 to {LATENTS}"),
+                "hidden": Chosen((128, 128) if rows < MANY else (256, 256), "two layers"),
+                "learning_rate": Chosen(3e-3, "it falls along half a cosine"),
+                "batch_size": batch,
+                "max_epochs": epochs,
+                "patience": Chosen(epochs.value, "the rate has to fall to its end"),
+                "validation": _validation(rows),
+                "members": Chosen(3 if rows < MANY else 1, "completions of several models are better together"),
+                "falls": Chosen(True, "the last updates only polish"),
+            }
+        )
+
+    @staticmethod
+    def of_detection(rows: int, columns: int, kinds: Sequence[str] = ()) -> Defaults:
+        """The defaults where odd rows are to be told from normal ones.
+
+        >>> chosen = Defaults.of_detection(1000, 8)
+        >>> chosen.latent, chosen.hidden, chosen.batch_size, chosen.max_epochs, chosen.members
+        (4, (128, 128), 128, 285, 2)
+        """
+        _refuse_nothing(rows, columns)
+        batch = Chosen(128, "as usual") if rows < MANY * 10 else _batch(rows)
+        updates = max(800, min(DETECTING, 2 * rows), ceil(rows / batch.value))
+        epochs = Chosen(ceil(updates / max(1.0, rows * 0.9 / batch.value)), f"about {updates:,} updates")
+        return _as_told(
+            {
+                "latent": Chosen(min(max(1, columns // 2), LATENTS), f"half as many as columns, at most {LATENTS}"),
+                "hidden": Chosen((128, 128), "two layers"),
+                "learning_rate": Chosen(1e-3, "it falls along half a cosine"),
+                "batch_size": batch,
+                "max_epochs": epochs,
+                "patience": Chosen(epochs.value, "the rate has to fall to its end"),
+                "validation": _validation(rows),
+                "members": Chosen(2 if rows < MANY * 10 else 1, "scores of two models are steadier than those of one"),
+                "falls": Chosen(True, "the last updates only polish"),
+            }
+        )
+
+    @staticmethod
+    def of_synthesis(rows: int, columns: int, kinds: Sequence[str] = ()) -> Defaults:
+        """The defaults where rows are to be made up.
+
+        >>> chosen = Defaults.of_synthesis(30_000, 15)
+        >>> chosen.latent, chosen.hidden, chosen.batch_size, chosen.max_epochs
+        (16, (256, 256), 256, 51)
+        """
+        _refuse_nothing(rows, columns)
+        batch = Chosen(256 if rows >= MANY else 64, "many updates of few rows, fewer of many")
+        updates = max(min(6000, max(1500, rows)), ceil(rows / batch.value))
+        return _as_told(
+            {
+                "latent": Chosen(min(columns + 1, LATENTS), f"one more than columns, at most {LATENTS}"),
+                "hidden": Chosen((256, 256) if rows >= FEW else (128, 128), "two layers"),
+                "learning_rate": Chosen(2e-3, "it falls along half a cosine"),
+                "batch_size": batch,
+                "max_epochs": Chosen(ceil(updates / ceil(rows / batch.value)), f"about {updates:,} updates"),
+                "patience": Chosen(10, "nothing is held out"),
+                "validation": Chosen(0.0, "all rows are learned from: the prior is fitted afterwards"),
+                "members": Chosen(1, "one model"),
+                "falls": Chosen(True, "the last updates only polish"),
+            }
+        )
+
+
+def _as_told(choices: Mapping[str, Chosen[Any]]) -> Defaults:
+    values = {name: chosen.value for name, chosen in choices.items()}
+    return Defaults(**values, words=tuple(f"{name} = {chosen}" for name, chosen in choices.items()))
+
+
+def _refuse_nothing(rows: int, columns: int) -> None:
+    if min(rows, columns) < 1:
+        raise UsageError(f"a table of {rows} rows and {columns} columns: it takes at least one of each")
+
+
+def _completion_epochs(rows: int, batch_size: int) -> Chosen[int]:
+    updates = min(3000, max(1500, rows))
+    return Chosen(max(1, ceil(updates / (rows / batch_size) / 0.9)), f"about {updates:,} updates")
 
 
 def _latent(rows: int, columns: int, kinds: Sequence[str]) -> Chosen[int]:

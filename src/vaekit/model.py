@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -37,6 +37,7 @@ from vaekit.uses.refit import aggregated_codes, refit_prior
 from vaekit.uses.sample import sample, sample_means
 from vaekit.uses.score import Scores, scores
 from vaekit.uses.scores import SCORES, Reference, Scorer, Shares, ready, shares
+from vaekit.uses.traverse import PRIOR_DRAWS, prior_scale, traversals
 
 Rows = Dataset | ArrayLike | Tensor | Any
 """Rows: a data set, an array, or for a model of a table a frame: of pandas, polars or Arrow."""
@@ -241,6 +242,39 @@ class FittedVAE:
             if counts[0] != counts[1]:
                 raise DataError(f"{counts[0]} rows to start from but {counts[1]} to end at: give as many of each")
             return self._told(interpolate(self.model, starts, ends, steps, along).cpu())
+
+    def traverse(
+        self,
+        start: Rows | None = None,
+        *,
+        latent: str | None = None,
+        coordinates: Sequence[int] = (),
+        steps: int = 11,
+        reach: float = 3.0,
+        seed: int = 0,
+    ) -> Examples:
+        """What each coordinate of a latent does, `(coordinate, steps, *event)`; in a frame, one way after another.
+
+        From the code of `start`, one row, or from the centre of the prior, one coordinate goes from -`reach` to
+        +`reach` standard deviations of the prior, and the others stay. All coordinates do if none is named.
+        """
+        if steps < 2 or not reach > 0:
+            raise UsageError(f"{steps} steps to {reach:g} standard deviations: take at least 2 steps, to more than 0")
+        name = self._latent(latent)
+        with seeded(seed, self.device):
+            centre, spread = prior_scale(self.model, name, self.conditions(PRIOR_DRAWS))
+        code = centre if start is None else self.encode(start, latent=name, seed=seed)[0]
+        codes = traversals(code, coordinates, centre, spread, torch.linspace(-reach, reach, steps))
+        plain, labels = self.in_numbers(), self._one_label(start, len(codes))
+        made = [plain.decode(step, latent=name, labels=labels, seed=seed) for step in codes.unbind(1)]
+        return self._told(torch.stack(made, 1))
+
+    def _one_label(self, start: Rows | None, n: int) -> Tensor | None:
+        """The label of a row, or the first there is, so many times; None for a model that reads none."""
+        if not self.reads_labels:
+            return None
+        y = None if start is None else self.rows(start).y
+        return torch.zeros(n, dtype=torch.int64) if y is None else y[:1].expand(n)
 
     def _codes(self, rows: Rows) -> dict[str, Tensor]:
         batch = self.batch(rows)

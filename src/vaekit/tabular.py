@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from vaekit.data import Dataset
 from vaekit.data.streams import Store
-from vaekit.data.tables import Schema
-from vaekit.data.tables.rows import table_rows
 from vaekit.defaults import Defaults
 from vaekit.families.columns import marginal_of
 from vaekit.fitting import fit
 from vaekit.model import FittedVAE
+from vaekit.objectives import Cosine, Linear, Schedule
 from vaekit.recipes import build
 from vaekit.recipes.forms import COLUMNS, ArrayForm, Form, TableForm
 from vaekit.train.progress import say
+
+if TYPE_CHECKING:
+    from vaekit.data.tables import Schema
 
 NOTHING_SET: Final[Mapping[str, Any]] = MappingProxyType({})
 ENOUGH: Final = 50_000
@@ -51,6 +53,7 @@ def fit_table(
     model: Mapping[str, Any] = NOTHING_SET,
     plain: bool = False,
     scale: str = "learned",
+    defaults: Defaults | None = None,
     seed: int = 0,
     verbose: bool = True,
     **training: Any,
@@ -67,6 +70,7 @@ def fit_table(
         model: the recipe's settings, where they are not to be chosen: `{"latent": 4}`.
         plain: standardise numbers, and no more: what has many peaks keeps them, as whoever looks for clusters needs it.
         scale: of columns of numbers: "learned", one for each column, or "predicted", by the decoder for each cell.
+        defaults: what is chosen where nothing is set; by the size and the kind of the data if not given.
         seed: of the initial weights, the split, the order and the noise.
         verbose: show what was chosen, and progress, on standard error.
         training: what else `fit` takes: `max_epochs`, `batch_size`, `learning_rate`, `device`, ...
@@ -79,12 +83,21 @@ def fit_table(
     >>> fitted.sample(2).dtypes.equals(people.dtypes)
     True
     """
-    rows = frame if isinstance(frame, Dataset) else table_rows(frame, schema)
-    form, chosen = form_of(rows, plain, scale), defaults_of(rows)
+    rows = frame if isinstance(frame, Dataset) else _rows_of(frame, schema)
+    form, chosen = form_of(rows, plain, scale), defaults or defaults_of(rows)
     if verbose:
         say("\n".join(chosen.words))
     built = build(recipe, form, seed=seed, **{**model_of(chosen), **model})
-    return fit(*built, rows, seed=seed, verbose=verbose, **{**training_of(chosen), **training})
+    settings = {**training_of(chosen), **training}
+    if chosen.falls and not isinstance(settings["learning_rate"], Schedule):
+        settings = _with_rate(settings, len(rows))
+    return fit(*built, rows, seed=seed, verbose=verbose, **settings)
+
+
+def _rows_of(frame: Any, schema: Schema | Path | None) -> Dataset:
+    from vaekit.data.tables.rows import table_rows  # loads pandas, which only a frame needs
+
+    return table_rows(frame, schema)
 
 
 def model_of(chosen: Defaults) -> dict[str, Any]:
@@ -98,7 +111,28 @@ def training_of(chosen: Defaults) -> dict[str, Any]:
     return {name: getattr(chosen, name) for name in names}
 
 
-def defaults_of(rows: Dataset) -> Defaults:
+def falling(rate: float, updates: int) -> Schedule:
+    """A short warm-up, then half a cosine down to a hundredth.
+
+    >>> import torch
+    >>> [round(float(falling(1.0, 100)(torch.tensor(step))), 2) for step in (0, 2, 51, 100)]
+    [0.1, 1.0, 0.5, 0.01]
+    """
+    warm = max(1, updates // 50)
+    return Linear(rate / 10, rate, warm).then(Cosine(rate, rate / 100, max(1, updates - warm)))
+
+
+def _with_rate(training: Mapping[str, Any], rows: int) -> dict[str, Any]:
+    """The settings with a rate that falls over the run."""
+    updates = training["max_epochs"] * -(-round(rows * (1 - training["validation"])) // training["batch_size"])
+    return {**training, "learning_rate": falling(training["learning_rate"], updates)}
+
+
+Choice = Callable[[int, int, Sequence[str]], Defaults]
+"""From rows, columns and kinds to what is chosen."""
+
+
+def defaults_of(rows: Dataset, choice: Choice = Defaults.of) -> Defaults:
     """What is chosen for rows of so many columns, of these kinds."""
     kinds = () if rows.schema is None else tuple(column.kind for column in rows.schema.modelled)
-    return Defaults.of(len(rows), rows.event_shape.numel(), kinds)
+    return choice(len(rows), rows.event_shape.numel(), kinds)

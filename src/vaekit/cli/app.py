@@ -36,6 +36,7 @@ def fit(
     model: dict[str, str] | None = None,
     training: Training = TRAINING,
     machine: Machine = MACHINE,
+    schema: Path | None = None,
     config: Path | None = None,
     resume: Path | None = None,
     print_config: bool = False,
@@ -46,11 +47,14 @@ def fit(
     Parameters
     ----------
     source
-        A built-in name (see `vaekit data`), a .npy, .npz, Parquet or Arrow file, a folder of images or of IDX files.
+        A table (.csv, .tsv, .parquet, .feather; text also with .gz), a built-in name (see `vaekit data`), a .npy or
+        .npz file, a folder of images, of IDX or of Parquet files.
     recipe
         Which VAE: see `vaekit recipes`.
     model
         The recipe's own settings, e.g. --model.latent 32 --model.hidden 512,256: see `vaekit recipes NAME`.
+    schema
+        What the columns of a table are, as `vaekit schema` writes it; inferred where it is not given.
     config
         A TOML file with any of these settings, such as the config.toml of an earlier run.
     resume
@@ -60,7 +64,9 @@ def fit(
     """
     from vaekit.cli.fitting import Request, fit_job, show_config
 
-    request = Request(source, place.out, recipe, model or {}, training, machine, place.force, resume is not None)
+    request = Request(
+        source, place.out, recipe, model or {}, training, machine, place.force, resume is not None, schema
+    )
     if print_config:
         show_config(request)
     else:
@@ -95,10 +101,11 @@ def sample(
     place: Place,
     n: Annotated[int, Parameter(name=("-n", "--number"))] = 64,
     mean: bool = False,
+    given: tuple[str, ...] = (),
     machine: Machine = MACHINE,
     output: Output = OUTPUT,
 ) -> None:
-    """Make new examples: .npy, .npz, .csv, or .png for images.
+    """Make new examples: .npy, .npz, .csv, or .png for images; of a table .csv, .tsv, .parquet, .feather or .npy.
 
     Parameters
     ----------
@@ -106,10 +113,12 @@ def sample(
         How many.
     mean
         The mean of each, without the likelihood's own noise.
+    given
+        For a table, a cell that all new rows have: --given sex=female --given age=30.
     """
     from vaekit.cli.jobs import sample_job
 
-    sample_job(directory, place, n, mean, machine, output)
+    sample_job(directory, place, n, mean, given, machine, output)
 
 
 @app.command
@@ -169,14 +178,17 @@ def score(
     source: Source = None,
     *,
     place: Place,
-    by: Literal["log_evidence", "elbo"] = "log_evidence",
+    by: str = "log_evidence",
     samples: int = 100,
+    shares: bool = False,
     rows: int = 0,
     bulk: Bulk = BULK,
     machine: Machine = MACHINE,
     output: Output = OUTPUT,
 ) -> None:
-    """Score rows, in nats: -log p(x), higher for odder rows. The score of a row does not depend on the others.
+    """Score how odd rows are: by -log p(x), in nats, higher for odder rows; each as if it were alone.
+
+    Where the run kept rows back and others are scored, with the share of those that are at least as odd (p_value).
 
     Into a file (.npy, .npz, .csv), or into a folder part by part: for sources larger than memory, Parquet, .csv or
     .npy among them. A job that was broken off goes on where it was when the same command is given again.
@@ -184,16 +196,129 @@ def score(
     Parameters
     ----------
     by
-        Of what the score is the negative: log_evidence or elbo.
+        log_evidence, elbo, reconstruction, latent, mahalanobis, likelihood_regret, complexity or typicality.
     samples
-        Importance samples for each row.
+        Draws of the latents for each row.
+    shares
+        With what each column's share of -log p(x) is.
     rows
         How many of the first rows; 0 for all.
     """
     from vaekit.cli.scoring import score_job
     from vaekit.scoring import Score
 
-    score_job(directory, source, place, Score(by, samples), rows, bulk, machine, output)
+    score_job(directory, source, place, Score(by, samples), shares, rows, bulk, machine, output)
+
+
+@app.command
+def complete(
+    directory: RunDir,
+    source: Source = None,
+    *,
+    place: Place,
+    draws: int = 0,
+    samples: int | None = None,
+    by: Literal["mean", "median", "mode"] = "mean",
+    machine: Machine = MACHINE,
+    output: Output = OUTPUT,
+) -> None:
+    """Fill what is missing; what is there stays as it is. Of a table .csv, .tsv, .parquet, .feather or .npy.
+
+    Without a source, in the whole table that the run was trained on.
+
+    Parameters
+    ----------
+    draws
+        Copies that differ as much as the model is uncertain, below each other; 0 for one best guess.
+    samples
+        Draws of the latents for each row: 1000, or 200 behind copies.
+    by
+        Of numbers the conditional mean, the median or the mode; levels are the most probable ones.
+    """
+    from vaekit.cli.completing import complete_job
+
+    complete_job(directory, source, place, draws, samples, by, machine, output)
+
+
+@app.command
+def classify(
+    directory: RunDir,
+    source: Source = None,
+    *,
+    place: Place,
+    samples: int = 0,
+    machine: Machine = MACHINE,
+    output: Output = OUTPUT,
+) -> None:
+    """Write the most probable class of each row, and the probability of each class.
+
+    By the model itself where it has labels for a latent (m2, m1_m2, adgm); else by a classifier that is taught on the
+    codes of the labelled rows that it was trained on.
+
+    Parameters
+    ----------
+    samples
+        Draws behind p(y | x) by importance sampling; 0 for what the model learnt to tell, q(y | x).
+    """
+    from vaekit.cli.groups import classify_job
+
+    classify_job(directory, source, place, samples, machine, output)
+
+
+@app.command
+def cluster(
+    directory: RunDir,
+    source: Source = None,
+    *,
+    place: Place,
+    most: int = 10,
+    machine: Machine = MACHINE,
+    output: Output = OUTPUT,
+) -> None:
+    """Write the cluster of each row: the model's own (gm_vae, vade), else of a mixture that picks its number.
+
+    Parameters
+    ----------
+    most
+        Clusters of such a mixture, at most.
+    """
+    from vaekit.cli.groups import cluster_job
+
+    cluster_job(directory, source, place, most, machine, output)
+
+
+@app.command
+def traverse(
+    directory: RunDir,
+    source: Source = None,
+    *,
+    place: Place,
+    row: int | None = None,
+    latent: str | None = None,
+    coordinates: str = "",
+    steps: int = 11,
+    reach: float = 3.0,
+    machine: Machine = MACHINE,
+    output: Output = OUTPUT,
+) -> None:
+    """Show what each latent coordinate does: it alone goes along, the others stay.
+
+    Parameters
+    ----------
+    row
+        From the code of this row; from the centre of the prior if none is named.
+    latent
+        Whose coordinates; those of the first latent if none is named.
+    coordinates
+        Which, from 0: 0,3,7; all if left out.
+    steps
+        Points on each way, ends included.
+    reach
+        How far, in standard deviations of the prior.
+    """
+    from vaekit.cli.traversing import Ways, traverse_job
+
+    traverse_job(directory, source, place, Ways(row, latent, coordinates, steps, reach), machine, output)
 
 
 @app.command
@@ -300,13 +425,37 @@ def recipes(name: str | None = None, *, output: Output = OUTPUT) -> None:
 
 
 @app.command
+def schema(
+    source: str,
+    *,
+    out: Annotated[Path | None, Parameter(name=("--out", "-o"))] = None,
+    force: Annotated[bool, Parameter(negative="")] = False,
+    output: Output = OUTPUT,
+) -> None:
+    """Say what the columns of a table are taken for, or write it, to be edited and passed to `vaekit fit --schema`.
+
+    Parameters
+    ----------
+    source
+        A table: .csv, .tsv, .parquet, .feather; text also with .gz.
+    out
+        Where to write it, as TOML.
+    force
+        Write over what is there.
+    """
+    from vaekit.cli.schemas import schema_job
+
+    schema_job(source, out, force, output)
+
+
+@app.command
 def data(source: str | None = None, *, output: Output = OUTPUT) -> None:
     """List the built-in data sets, or say what a source holds.
 
     Parameters
     ----------
     source
-        A built-in name, a .npy, .npz, Parquet or Arrow file, a folder of images or of IDX files.
+        A built-in name, a table (.csv, .parquet, ...), a .npy or .npz file, a folder of images or of IDX files.
     """
     from vaekit.cli.catalogue import data_job, source_job
 

@@ -2,64 +2,66 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from vaekit.cli.fitting import metrics_of
 from vaekit.cli.options import Machine, Output, Place
+from vaekit.cli.rows import opened, rows_for
 from vaekit.cli.rundir import REPORT, open_model, run_config
 from vaekit.cli.speak import answer, table
-from vaekit.cli.writers import Arrays, refuse_place, write
+from vaekit.cli.writers import FRAME_WRITERS, WRITERS, Arrays, Endings, Framed, refuse_place, write
 from vaekit.common.errors import UsageError
 from vaekit.common.files import refuse_existing, write_atomically
-from vaekit.data import Dataset, Splits, Streamed, load_data, open_data
-from vaekit.data.streams import MEMORY
-from vaekit.fitting import held_out_rows
+from vaekit.model import Examples, FittedVAE
 from vaekit.report import report
 
 
-def rows_for(directory: Path, source: str | None) -> Dataset:
-    """The rows to use: the test rows of the source, or of the run's own data; else its held-out or only rows."""
-    config, name = run_config(directory), source_name(directory, source)
-    data: Splits | Streamed = load_data(name) if source else open_data(name, config.get("memory", MEMORY))
-    if isinstance(data, Streamed):
-        return data.evaluated(config["validation"], config["seed"])[1]
-    if data.test is not None:
-        return data.test
-    if source is None and (held_out := held_out_rows(data.train, config["validation"], config["seed"])):
-        return held_out
-    return data.train
+def written(place: Place, made: Arrays | Framed, output: Output) -> None:
+    """Write results where they are wanted, and say so."""
+    write(place, made)
+    record, words = told_of_frame(made) if isinstance(made, Framed) else told_of_arrays(made)
+    answer(output, {"out": str(place.out), **record}, f"{place.out}: {words}")
 
 
-def source_name(directory: Path, source: str | None) -> str:
-    """The source, or what the run was trained on where none is named."""
-    name: str | None = source or run_config(directory).get("source")
-    if name is None:
-        raise UsageError(f"{directory} does not say what it was trained on: name the data, as in {directory} mnist")
-    return name
-
-
-def first(rows: Dataset, count: int) -> Dataset:
-    """The first rows, or all of them for 0."""
-    if count < 0:
-        raise UsageError(f"{count} rows: ask for 1 or more, or 0 for all")
-    return rows.head(count) if count else rows
-
-
-def written(place: Place, arrays: Arrays, output: Output) -> None:
-    """Write arrays where they are wanted, and say so."""
-    write(place, arrays)
+def told_of_arrays(arrays: Arrays) -> tuple[dict[str, Any], str]:
+    """The shapes of arrays."""
     shapes = {name: list(value.shape) for name, value in arrays.items()}
-    words = ", ".join(f"{name} {' x '.join(map(str, shape))}" for name, shape in shapes.items())
-    answer(output, {"out": str(place.out), "arrays": shapes}, f"{place.out}: {words}")
+    return {"arrays": shapes}, ", ".join(f"{name} {' x '.join(map(str, shape))}" for name, shape in shapes.items())
+
+
+def told_of_frame(made: Framed) -> tuple[dict[str, Any], str]:
+    """The size of a table."""
+    rows, columns = len(made.frame), made.columns
+    return {"rows": rows, "columns": columns}, f"{rows:,} rows of {len(columns)} columns"
+
+
+def ready_for(place: Place, directory: Path, machine: Machine) -> FittedVAE:
+    """The model, once it is clear that what it makes can be written to the place."""
+    fitted = opened(directory, machine.device)
+    refuse_place(place, endings_for(fitted))
+    return fitted
+
+
+def endings_for(fitted: FittedVAE) -> Endings:
+    """The endings of files that what a model makes can be written to."""
+    return WRITERS if fitted.about.schema is None else FRAME_WRITERS
+
+
+def made_by(fitted: FittedVAE, x: Examples, **axes: Sequence[Any]) -> Arrays | Framed:
+    """Examples that a model made, to be written; of a table, with what its rows go through."""
+    schema = fitted.about.schema
+    return {"x": x} if schema is None else Framed(x, schema, axes=axes)
 
 
 def evaluate_job(directory: Path, source: str | None, samples: int, machine: Machine, output: Output) -> None:
     """Evaluate, and print a table."""
-    fitted = open_model(directory, machine.device)
-    rows = rows_for(directory, source)
+    fitted = opened(directory, machine.device)
+    rows = rows_for(directory, source, fitted).rows
     record = fitted.evaluate(rows, samples, seed=machine.seed).as_record()
     record["density"] = str(fitted.about.density)
     known = [(name, value) for name, value in record.items() if value is not None]
@@ -67,21 +69,37 @@ def evaluate_job(directory: Path, source: str | None, samples: int, machine: Mac
     answer(output, record, table(("measure", "value"), shown))
 
 
-def sample_job(directory: Path, place: Place, n: int, mean: bool, machine: Machine, output: Output) -> None:
+def sample_job(
+    directory: Path, place: Place, n: int, mean: bool, given: Sequence[str], machine: Machine, output: Output
+) -> None:
     """Make new examples."""
-    refuse_place(place)
-    fitted = open_model(directory, machine.device)
-    written(place, {"x": fitted.sample(n, mean=mean, seed=machine.seed)}, output)
+    fitted = ready_for(place, directory, machine)
+    if mean and given:
+        raise UsageError("what is made beside given columns are draws: leave --mean out")
+    made = fitted.sample(n, mean=mean, given=cells_of(given) if given else None, seed=machine.seed)
+    written(place, made_by(fitted, made), output)
+
+
+def cells_of(given: Sequence[str]) -> dict[str, str]:
+    """Cells by the names of their columns.
+
+    >>> cells_of(["sex=female", "age=30"])
+    {'sex': 'female', 'age': '30'}
+    """
+    parts = [each.partition("=") for each in given]
+    odd = next((name for name, equals, _ in parts if not equals), None)
+    if odd is not None:
+        raise UsageError(f"--given {odd}: write it as column=value")
+    return {name: value for name, _, value in parts}
 
 
 def reconstruct_job(
     directory: Path, source: str | None, place: Place, count: int, machine: Machine, output: Output
 ) -> None:
     """Reconstruct rows."""
-    refuse_place(place)
-    fitted = open_model(directory, machine.device)
-    rows = first(rows_for(directory, source), count)
-    written(place, {"x": fitted.reconstruct(rows, seed=machine.seed)}, output)
+    fitted = ready_for(place, directory, machine)
+    rows = rows_for(directory, source, fitted).first(count)
+    written(place, made_by(fitted, fitted.reconstruct(rows.given, seed=machine.seed)), output)
 
 
 def encode_job(
@@ -89,8 +107,8 @@ def encode_job(
 ) -> None:
     """Encode rows."""
     refuse_place(place)
-    fitted = open_model(directory, machine.device)
-    rows = first(rows_for(directory, source), count)
+    fitted = opened(directory, machine.device)
+    rows = rows_for(directory, source, fitted).first(count).rows
     codes: dict[str, Tensor] = {}
     for latent in fitted.latents:
         if draws:
@@ -112,16 +130,15 @@ def interpolate_job(
     output: Output,
 ) -> None:
     """Interpolate between rows."""
-    refuse_place(place)
     if pairs < 1:
         raise UsageError(f"{pairs} pairs: ask for at least 1")
-    fitted = open_model(directory, machine.device)
-    rows = rows_for(directory, source)
+    fitted = ready_for(place, directory, machine)
+    rows = rows_for(directory, source, fitted).rows
     if len(rows) < 2 * pairs:
         raise UsageError(f"{pairs} pairs need {2 * pairs} rows, and there are {len(rows)}: ask for fewer")
     starts, ends = rows.head(pairs), rows.take(torch.arange(pairs, 2 * pairs))
     ways = fitted.interpolate(starts, ends, steps=steps, path=path, seed=machine.seed)
-    written(place, {"x": ways}, output)
+    written(place, made_by(fitted, ways, way=range(pairs), step=range(steps)), output)
 
 
 def report_job(
@@ -130,8 +147,8 @@ def report_job(
     """Write the report anew, beside the model or where asked."""
     target = place.out if place else directory / REPORT
     refuse_existing(target, force=place is None or place.force)
-    fitted = open_model(directory, machine.device)
-    rows = rows_for(directory, source)
+    fitted = opened(directory, machine.device)
+    rows = rows_for(directory, source, fitted).rows
     evaluation = fitted.evaluate(rows, samples, seed=machine.seed)
     write_atomically(target, report(fitted, rows, evaluation, settings=run_config(directory)))
     answer(output, {"report": str(target)} | metrics_of(fitted, evaluation, "test"), f"report: {target}")

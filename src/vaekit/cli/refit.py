@@ -4,21 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from vaekit.cli.jobs import source_name
 from vaekit.cli.options import Machine, Output, Place
-from vaekit.cli.rundir import open_model, run_config
+from vaekit.cli.rows import rows_learnt_from
+from vaekit.cli.rundir import open_model
 from vaekit.cli.speak import answer
 from vaekit.common.files import refuse_existing
-from vaekit.data import Dataset, hold_out, load_data
-
-
-def rows_learnt_from(directory: Path, source: str | None) -> Dataset:
-    """The training rows of a source; of the run's own data those it learnt from, without what it held out."""
-    rows = load_data(source_name(directory, source)).train
-    if source is not None:
-        return rows
-    config = run_config(directory)
-    return hold_out(rows, config["validation"], config["seed"])[0]
 
 
 def refit_job(
@@ -34,7 +24,7 @@ def refit_job(
     """Fit a prior to the codes, and write the model that has it."""
     refuse_existing(place.out, force=place.force)
     fitted = open_model(directory, machine.device)
-    rows = rows_learnt_from(directory, source)
+    rows = rows_learnt_from(directory, source, fitted).rows
     refitted = fitted.refit_prior(rows, prior, latent=latent, draws=draws, seed=machine.seed)
     refitted.save(place.out, force=place.force)
     record = {"out": str(place.out), "latent": latent or fitted.latents[0], "prior": prior, "rows": len(rows)}

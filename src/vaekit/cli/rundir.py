@@ -23,12 +23,13 @@ from vaekit.train.checkpoint import Checkpoints
 from vaekit.train.history import as_lines
 from vaekit.train.keeper import Keeping
 
-MODEL, CHECKPOINTS, HISTORY, METRICS, REPORT = (
+MODEL, CHECKPOINTS, HISTORY, METRICS, REPORT, SCHEMA = (
     "model",
     "checkpoints",
     "history.jsonl",
     "metrics.json",
     "report.html",
+    "schema.toml",
 )
 
 
@@ -84,6 +85,8 @@ class RunDirectory:
         """Write the model, the report and last the numbers; checkpoints are no longer needed."""
         save(fitted.model, fitted.about, self.path / MODEL, force=True, metrics=metrics)
         write_atomically(self.path / REPORT, report)
+        if fitted.about.schema is not None:
+            write_atomically(self.path / SCHEMA, fitted.about.schema.to_toml())
         write_atomically(self.path / HISTORY, as_lines(fitted.history))
         write_atomically(self.path / METRICS, json.dumps(metrics, indent=2) + "\n")
         shutil.rmtree(self.path / CHECKPOINTS, ignore_errors=True)
@@ -96,7 +99,7 @@ def is_finished(path: Path) -> bool:
 
 def _clear(path: Path) -> None:
     """Remove what an earlier run left, and nothing else; the mark that it has finished goes first."""
-    for name in (METRICS, REPORT, HISTORY, CONFIG):
+    for name in (METRICS, REPORT, HISTORY, CONFIG, SCHEMA):
         (path / name).unlink(missing_ok=True)
     for name in (MODEL, CHECKPOINTS):
         shutil.rmtree(path / name, ignore_errors=True)

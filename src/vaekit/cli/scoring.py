@@ -4,28 +4,35 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
+from typing import Final
 
+import numpy as np
+import torch
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 
-from vaekit.cli.jobs import encode_job, first, rows_for, written
+from vaekit.cli.jobs import encode_job, endings_for, written
 from vaekit.cli.launch import Terminated
 from vaekit.cli.options import Bulk, Machine, Output, Place
-from vaekit.cli.rundir import open_model
+from vaekit.cli.rows import Used, kept_back, known_again, opened, rows_for, rows_learnt_from, source_name
 from vaekit.cli.speak import answer, remark
-from vaekit.cli.writers import WRITERS, refuse_place
+from vaekit.cli.writers import Arrays, Framed, is_known, refuse_place
 from vaekit.common.errors import UsageError
+from vaekit.model import FittedVAE
 from vaekit.scoring import (
     ENGINES,
-    MEASURES,
     Added,
     BatchScorer,
     Codes,
+    FrameRows,
     Held,
     Job,
+    Judged,
     Score,
+    ShareOfEach,
     Source,
     Summary,
     format_for,
@@ -33,26 +40,62 @@ from vaekit.scoring import (
     source_at,
 )
 
+REFERENCE: Final = 1000
+"""Rows that p-values are told by, at most."""
+KNOWN: Final = 5000
+"""Rows that a score learns from, at most."""
+
 
 def score_job(
     directory: Path,
     source: str | None,
     place: Place,
     score: Score,
+    shares: bool,
     count: int,
     bulk: Bulk,
     machine: Machine,
     output: Output,
 ) -> None:
     """Score rows: into a file, or part by part into a folder."""
+    fitted = opened(directory, machine.device)
     if not is_file(place):
-        parts_job(directory, source, place, score, count, bulk, machine, output)
+        adds = additions(directory, source, fitted, score, shares, machine.seed)
+        parts_job(directory, source, place, adds, count, bulk, machine, output)
         return
     refuse_bulk(place, bulk)
-    refuse_place(place)
-    fitted = open_model(directory, machine.device)
-    found = fitted.scores(first(rows_for(directory, source), count), score.samples, seed=machine.seed)
-    written(place, {"score": -MEASURES[score.by](found), "elbo": found.elbo}, output)
+    refuse_place(place, endings_for(fitted))
+    rows = rows_for(directory, source, fitted).first(count)
+    adds = additions(directory, source, fitted, score, shares, machine.seed)
+    found = {name: column for each in adds for name, column in each.columns(fitted, rows.rows, machine.seed).items()}
+    written(place, added_to(rows, found, fitted), output)
+
+
+def additions(
+    directory: Path, source: str | None, fitted: FittedVAE, score: Score, shares: bool, seed: int
+) -> tuple[Added, ...]:
+    """What is added to rows: their score, with what it means where the run kept rows back; and its shares if asked."""
+    if score.learns:
+        known = rows_learnt_from(directory, None, fitted).at_most(KNOWN)
+        score = score.shown(fitted, known.rows, seed)
+    held_out = reference_rows(directory, source, fitted)
+    first = score if held_out is None else Judged.beside(score, fitted, held_out.rows, seed)
+    return (first, ShareOfEach(score.samples)) if shares else (first,)
+
+
+def reference_rows(directory: Path, source: str | None, fitted: FittedVAE) -> Used | None:
+    """Rows that a score means something beside: kept back by the run, still at hand, and not those that are scored."""
+    if source is None or not known_again(directory):
+        return None
+    kept = kept_back(directory, fitted)
+    return None if kept is None else kept.at_most(REFERENCE)
+
+
+def added_to(rows: Used, found: Mapping[str, np.ndarray], fitted: FittedVAE) -> Arrays | Framed:
+    """What was found of rows, to be written: of a table beside its columns."""
+    if fitted.about.schema is None or rows.frame is None:
+        return {name: torch.from_numpy(np.ascontiguousarray(column)) for name, column in found.items()}
+    return Framed(rows.frame, fitted.about.schema, found)
 
 
 def codes_job(
@@ -72,12 +115,12 @@ def codes_job(
     elif draws:
         raise UsageError(f"{draws} draws: parts hold the posterior means; name a file, such as {place.out}.npz")
     else:
-        parts_job(directory, source, place, Codes(), count, bulk, machine, output)
+        parts_job(directory, source, place, (Codes(),), count, bulk, machine, output)
 
 
 def is_file(place: Place) -> bool:
     """Whether a place names a file of a kind that is known; else it is a folder."""
-    return place.out.suffix in WRITERS and not place.out.is_dir()
+    return is_known(place.out) and not place.out.is_dir()
 
 
 def refuse_bulk(place: Place, bulk: Bulk) -> None:
@@ -90,7 +133,7 @@ def parts_job(
     directory: Path,
     source: str | None,
     place: Place,
-    adds: Added,
+    adds: tuple[Added, ...],
     count: int,
     bulk: Bulk,
     machine: Machine,
@@ -98,10 +141,10 @@ def parts_job(
 ) -> None:
     """Do a job part by part; where it was broken off, do what is left of it."""
     engine = ENGINES[bulk.engine]
-    open_model(directory, machine.device)
+    fitted = opened(directory, machine.device)
     job = Job(
-        BatchScorer(directory.absolute(), (adds,), _listed(bulk.columns), bulk.labels, machine.seed, machine.device),
-        _source(directory, source),
+        BatchScorer(directory.absolute(), adds, _listed(bulk.columns), bulk.labels, machine.seed, machine.device),
+        _source(directory, source, fitted),
         place.out.absolute(),
         format_for(bulk.format),
         _listed(bulk.keep),
@@ -127,8 +170,11 @@ def words_of(summary: Summary) -> str:
     )
 
 
-def _source(directory: Path, source: str | None) -> Source:
-    return Held(rows_for(directory, None)) if source is None else source_at(source)
+def _source(directory: Path, source: str | None, fitted: FittedVAE) -> Source:
+    if source is not None:
+        return source_at(source, mixed=fitted.about.schema is not None)
+    rows = rows_for(directory, None, fitted)
+    return Held(rows.rows) if rows.frame is None else FrameRows(Path(source_name(directory, None)), rows.frame)
 
 
 def _limit(count: int) -> int | None:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from torch import Tensor
@@ -14,6 +17,9 @@ from vaekit.common.errors import UsageError
 from vaekit.common.files import refuse_existing, write_atomically
 from vaekit.common.registry import Registry
 from vaekit.report.pictures import grid, picture_for, png
+
+if TYPE_CHECKING:
+    from vaekit.data.tables import Schema
 
 Arrays = Mapping[str, Tensor]
 """What a job made, by name; the first is the main one."""
@@ -25,8 +31,13 @@ def _main(arrays: Arrays) -> Tensor:
 
 def _npy(arrays: Arrays) -> bytes:
     """The main array."""
+    return npy_bytes(_main(arrays).numpy())
+
+
+def npy_bytes(array: np.ndarray) -> bytes:
+    """An array as a .npy file has it."""
     buffer = io.BytesIO()
-    np.save(buffer, _main(arrays).numpy(), allow_pickle=False)
+    np.save(buffer, array, allow_pickle=False)
     return buffer.getvalue()
 
 
@@ -39,16 +50,29 @@ def _npz(arrays: Arrays) -> bytes:
 
 def _csv(arrays: Arrays) -> bytes:
     """One line a row, the coordinates of each array as columns."""
-    columns = {name: value.flatten(1) if value.dim() > 1 else value.unsqueeze(1) for name, value in arrays.items()}
-    header = [
-        name if value.dim() == 1 else f"{name}{index}"
-        for name, value in arrays.items()
-        for index in range(columns[name].shape[1])
-    ]
+    found = as_columns(arrays)
     buffer = io.StringIO()
-    rows = np.concatenate([value.numpy() for value in columns.values()], axis=1)
-    np.savetxt(buffer, rows, delimiter=",", header=",".join(header), comments="", fmt="%.9g")
+    rows = np.stack(list(found.values()), axis=1)
+    np.savetxt(buffer, rows, delimiter=",", header=",".join(found), comments="", fmt="%.9g")
     return buffer.getvalue().encode()
+
+
+def as_columns(arrays: Arrays) -> dict[str, np.ndarray]:
+    """The coordinates of arrays, `(n,)` each, by the array's name and, where it has several, their number.
+
+    >>> import torch
+    >>> list(as_columns({"score": torch.zeros(3), "z": torch.zeros(3, 2)}))
+    ['score', 'z0', 'z1']
+    """
+    found: dict[str, np.ndarray] = {}
+    for name, value in arrays.items():
+        each = {name: value} if value.dim() == 1 else _coordinates(name, value)
+        found |= {column: values.numpy() for column, values in each.items()}
+    return found
+
+
+def _coordinates(name: str, value: Tensor) -> dict[str, Tensor]:
+    return {f"{name}{index}": values for index, values in enumerate(value.flatten(1).T)}
 
 
 def _png(arrays: Arrays) -> bytes:
@@ -67,14 +91,109 @@ WRITERS: Registry[Callable[[Arrays], bytes]] = Registry(
 )
 
 
-def refuse_place(place: Place) -> None:
+@dataclass(frozen=True)
+class Framed:
+    """What a job made of a table: rows with its columns' names and types, and what stands beside them."""
+
+    frame: Any
+    """A pandas frame."""
+    schema: Schema
+    added: Mapping[str, np.ndarray] = field(default_factory=dict)
+    """Columns that are added, `(n,)` each, after those of the table."""
+    axes: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+    """What the rows go through, the first most slowly, as draws of all rows do: columns before those of the table."""
+
+    @property
+    def columns(self) -> list[str]:
+        """The names of all columns, in order."""
+        return [*self.axes, *map(str, self.frame), *self.added]
+
+    def whole(self) -> Any:
+        """All columns in one frame."""
+        clash = next((name for name in (*self.axes, *self.added) if name in self.frame), None)
+        if clash is not None:
+            raise UsageError(f"the table has a column {clash!r} already: rename it, or write a .npy")
+        where = dict(zip(self.axes, _gone_through(tuple(self.axes.values())), strict=True))
+        return self.frame.assign(**where, **self.added)[self.columns]
+
+    def numbers(self) -> np.ndarray:
+        """What is added, where there is anything; else the rows as the schema encodes them, `(*axes, columns)`."""
+        if self.added:
+            return np.stack(list(self.added.values()), axis=1)
+        codes = self.schema.encode(self.frame).numpy()
+        return codes.reshape(*map(len, self.axes.values()), *codes.shape[1:]) if self.axes else codes
+
+
+def _gone_through(axes: Sequence[Sequence[Any]]) -> list[np.ndarray]:
+    """The value of each axis at every row.
+
+    >>> [values.tolist() for values in _gone_through(([1, 2], [0, 5, 9]))]
+    [[1, 1, 1, 2, 2, 2], [0, 5, 9, 0, 5, 9]]
+    """
+    return [values.ravel() for values in np.meshgrid(*axes, indexing="ij")]
+
+
+def _text(separator: str) -> Callable[[Framed], bytes]:
+    def written(made: Framed) -> bytes:
+        text: str = made.whole().to_csv(index=False, sep=separator, lineterminator="\n")
+        return text.encode()
+
+    return written
+
+
+def _binary(method: str) -> Callable[[Framed], bytes]:
+    def written(made: Framed) -> bytes:
+        buffer = io.BytesIO()
+        try:
+            getattr(made.whole().reset_index(drop=True), method)(buffer)
+        except ImportError as error:
+            raise UsageError("this needs pyarrow: pip install 'vaekit[parquet]', or write a .csv") from error
+        return buffer.getvalue()
+
+    return written
+
+
+def _numbers(made: Framed) -> bytes:
+    return npy_bytes(made.numbers())
+
+
+FRAME_WRITERS: Registry[Callable[[Framed], bytes]] = Registry(
+    "ending of a file of a table",
+    {
+        ".csv": _text(","),
+        ".tsv": _text("\t"),
+        ".parquet": _binary("to_parquet"),
+        ".feather": _binary("to_feather"),
+        ".npy": _numbers,
+    },
+)
+"""What writes the rows of a table."""
+
+
+class Endings(Protocol):
+    """Endings of names that are known."""
+
+    def __getitem__(self, ending: str) -> Any:
+        """What writes such a file; a `UsageError` for one that is not known."""
+        ...
+
+
+def refuse_place(place: Place, endings: Endings = WRITERS) -> None:
     """Refuse a place that cannot be written to, before any work is done."""
-    WRITERS[place.out.suffix]
+    endings[place.out.suffix]
     refuse_existing(place.out, force=place.force)
     if not place.out.parent.is_dir():
         raise UsageError(f"{place.out.parent} is no folder: make it first, or choose another place")
 
 
-def write(place: Place, arrays: Arrays) -> None:
+def is_known(path: Path) -> bool:
+    """Whether a name ends as files of results do."""
+    return path.suffix in WRITERS or path.suffix in FRAME_WRITERS
+
+
+def write(place: Place, made: Arrays | Framed) -> None:
     """Write results in the format that the name's ending asks for."""
-    write_atomically(place.out, WRITERS[place.out.suffix](arrays))
+    if isinstance(made, Framed):
+        write_atomically(place.out, FRAME_WRITERS[place.out.suffix](made))
+    else:
+        write_atomically(place.out, WRITERS[place.out.suffix](made))

@@ -44,6 +44,28 @@ class RowError(DataError):
         return RowError(self.row + by, self.of, self.fault)
 
 
+class CellError(RowError):
+    """Data of which one cell is wrong: the column, the row's number, and what is wrong with it.
+
+    >>> str(CellError("age", 3, "holds 'x', which is no number: mend the cell").moved(1000))
+    "column 'age', row 1003 holds 'x', which is no number: mend the cell"
+    """
+
+    def __init__(self, column: str, row: int, fault: str) -> None:
+        super().__init__(row, f"column {column!r}", fault)
+        self.column = column
+
+    def __str__(self) -> str:
+        return f"{self.of}, row {self.row} {self.fault}"
+
+    def __reduce__(self) -> tuple[type[CellError], tuple[str, int, str]]:  # type: ignore[override]
+        return type(self), (self.column, self.row, self.fault)
+
+    def moved(self, by: int) -> CellError:
+        """The same fault where so many rows stand before the ones that were looked at."""
+        return CellError(self.column, self.row + by, self.fault)
+
+
 class ModelFileError(VaekitError):
     """A model directory that is truncated, foreign or newer than this vaekit."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+from torch import Tensor
 
 from vaekit.common.errors import DataError, UsageError
 from vaekit.data.dataset import Dataset
@@ -19,13 +20,24 @@ def hold_out(dataset: Dataset, fraction: float, seed: int) -> tuple[Dataset, Dat
     >>> len(train), len(held)
     (7, 3)
     """
+    kept, held = parted(len(dataset), fraction, seed)
+    return (dataset, None) if held is None else (dataset.take(kept), dataset.take(held))
+
+
+def parted(n: int, fraction: float, seed: int) -> tuple[Tensor, Tensor | None]:
+    """The numbers of the rows that `hold_out` leaves, and of those that it holds out, in order.
+
+    >>> kept, held = parted(10, fraction=0.3, seed=0)
+    >>> sorted(torch.cat([kept, held]).tolist()) == list(range(10))
+    True
+    """
     if not 0 <= fraction < 1:
         raise UsageError(f"a fraction of {fraction} cannot be held out: choose one from 0 up to, but not, 1")
     if fraction == 0:
-        return dataset, None
-    held = _held(len(dataset), fraction)
-    order = torch.randperm(len(dataset), generator=torch.Generator().manual_seed(seed))
-    return dataset.take(order[held:].sort().values), dataset.take(order[:held].sort().values)
+        return torch.arange(n), None
+    held = _held(n, fraction)
+    order = torch.randperm(n, generator=torch.Generator().manual_seed(seed))
+    return order[held:].sort().values, order[:held].sort().values
 
 
 def _held(n: int, fraction: float) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Self, final
+from typing import TYPE_CHECKING, Any, ClassVar, Self, final
 
 import numpy as np
 import torch
@@ -11,9 +11,13 @@ from sklearn.base import OutlierMixin
 
 from vaekit.common.errors import UsageError
 from vaekit.core import Batch
+from vaekit.data import Dataset
+from vaekit.defaults import Defaults
 from vaekit.estimators.estimator import VAEEstimator
 from vaekit.estimators.fitted import precise
+from vaekit.tabular import defaults_of
 from vaekit.uses.scores import SCORES, Ensemble
+from vaekit.uses.scores.scorer import Average
 
 if TYPE_CHECKING:
     from vaekit.estimators.pyod import PyODFace
@@ -25,7 +29,8 @@ class VAEDetector(OutlierMixin, VAEEstimator):  # type: ignore[misc]
     """Tells odd rows from normal ones by how surprising they are: the importance-weighted -log p(x), in nats.
 
     As in scikit-learn, lower scores are odder and odd rows are -1; see `pyod` for the opposite. Of several members
-    the score is that of all together.
+    the score is that of all together. Where odd rows may be among those it is trained on, of each batch the fifth that
+    is explained worst is not learned from; with `novelty` all rows are.
 
     Source: An and Cho, 2015, with the evidence in the place of the reconstruction.
 
@@ -41,14 +46,22 @@ class VAEDetector(OutlierMixin, VAEEstimator):  # type: ignore[misc]
     """How oddness is measured: a name in `vaekit.uses.scores.SCORES`."""
     members: int | None = None
     """Models of as many seeds."""
+    novelty: bool = False
+    """Whether all training rows are known to be in order, and only new ones may be odd."""
+    samples: int = 20
+    """Draws of the latents for each row."""
+
+    _plain: ClassVar[bool] = True
 
     def fit(self, X: Any, y: object = None) -> Self:
         """Train on rows; y is not read. So many of them are odd from here on as `contamination` says."""
         if not 0 < self.contamination <= 0.5:
             raise UsageError(f"contamination is {self.contamination}: it is a share above 0, and at most 0.5")
-        x = self._train(X, "vae").double()
+        x = self._train(X, "vae" if self.novelty else "trimmed_vae", activation="silu").double()
         models = [precise(member) for member in self.members_]
-        self.ensemble_ = Ensemble.of(models, SCORES[self.by]).learnt(Batch(x), encode=torch.Tensor.double)
+        # Where outliers were trained on, a mixture would be as sure of one as its most deceived member.
+        pool = None if self.novelty else Average()
+        self.ensemble_ = Ensemble.of(models, SCORES[self.by], pool).learnt(Batch(x), encode=torch.Tensor.double)
         self.training_scores_ = -self._oddness(Batch(x))
         self.offset_ = np.percentile(self.training_scores_, 100 * self.contamination)
         return self
@@ -73,5 +86,8 @@ class VAEDetector(OutlierMixin, VAEEstimator):  # type: ignore[misc]
         return PyODFace(self)
 
     def _oddness(self, batch: Batch) -> np.ndarray:
-        odd: np.ndarray = self.ensemble_(batch, encode=torch.Tensor.double).numpy()
+        odd: np.ndarray = self.ensemble_(batch, self.samples, encode=torch.Tensor.double).numpy()
         return odd
+
+    def _defaults(self, rows: Dataset) -> Defaults:
+        return defaults_of(rows, Defaults.of_detection)

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from vaekit.core import VAE, Batch
 from vaekit.data import Dataset
+from vaekit.defaults import Defaults
 from vaekit.estimators.fitted import Wishes, fit_rows, precise
 from vaekit.estimators.reading import Reading, kind_of
 from vaekit.model import FittedVAE
@@ -52,6 +53,8 @@ class VAEEstimator(BaseEstimator, ABC):  # type: ignore[misc]
 
     _plain: ClassVar[bool] = False
     """Whether numbers are only standardised."""
+    _scale: ClassVar[str] = "learned"
+    """Where the scales of numbers come from: one learned for each column, or by the decoder."""
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -62,9 +65,9 @@ class VAEEstimator(BaseEstimator, ABC):  # type: ignore[misc]
         """Fit to rows, and give them as numbers."""
         x = self._numbers(X, first=True)
         rows = Dataset(x, y, type(self).__name__, self.reading_.schema)
-        self.defaults_ = defaults_of(rows)
+        self.defaults_ = self._defaults(rows)
         members = getattr(self, "members", 1) or self.defaults_.members
-        self.members_ = fit_rows(rows, recipe, self._wishes(), members, options)
+        self.members_ = fit_rows(rows, recipe, self._wishes(), self.defaults_, members, options)
         return x
 
     @property
@@ -72,11 +75,16 @@ class VAEEstimator(BaseEstimator, ABC):  # type: ignore[misc]
         """The fitted model; of several, the first."""
         return self.members_[0]
 
+    def _defaults(self, rows: Dataset) -> Defaults:
+        """What is chosen where nothing is set."""
+        return defaults_of(rows)
+
     def _wishes(self) -> Wishes:
         hidden = None if self.hidden is None else tuple(np.atleast_1d(self.hidden).tolist())
         names = ("max_epochs", "batch_size", "learning_rate", "device")
         training = {name: getattr(self, name) for name in names}
-        others = {"seed": seed_of(self.random_state), "verbose": self.verbose, "plain": self._plain}
+        others: dict[str, Any] = {"seed": seed_of(self.random_state), "verbose": self.verbose, "plain": self._plain}
+        others["scale"] = self._scale
         return Wishes.of({"latent": self.latent, "hidden": hidden}, training, **others)
 
     def _numbers(self, X: Any, first: bool = False) -> Tensor:

@@ -9,6 +9,7 @@ from typing import Any
 
 from vaekit.core import VAE
 from vaekit.data import Dataset
+from vaekit.defaults import Defaults
 from vaekit.model import FittedVAE
 from vaekit.tabular import fit_table
 
@@ -23,6 +24,8 @@ class Wishes:
     verbose: bool = False
     plain: bool = False
     """Whether numbers are only standardised, so that many peaks stay apart."""
+    scale: str = "learned"
+    """Where the scales of numbers come from."""
 
     @staticmethod
     def of(model: Mapping[str, Any], training: Mapping[str, Any], **others: Any) -> Wishes:
@@ -39,13 +42,15 @@ def _set(wishes: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def fit_rows(
-    rows: Dataset, recipe: str, wishes: Wishes, members: int, options: Mapping[str, Any]
+    rows: Dataset, recipe: str, wishes: Wishes, defaults: Defaults, members: int, options: Mapping[str, Any]
 ) -> tuple[FittedVAE, ...]:
     """Models of a recipe, of as many seeds as there are members."""
     shared: dict[str, Any] = {
         "recipe": recipe,
         "model": {**wishes.model, **options},
         "plain": wishes.plain,
+        "scale": wishes.scale,
+        "defaults": defaults,
         "verbose": wishes.verbose,
     }
     seeds = range(wishes.seed, wishes.seed + members)

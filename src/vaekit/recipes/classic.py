@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from vaekit.core import VAE, Latent
-from vaekit.objectives import Cyclical, Elbo, Linear
+from vaekit.objectives import Cyclical, Elbo, Linear, Trimmed
 from vaekit.recipes.parts import Parts
 from vaekit.recipes.registry import Recipe, recipe
 
@@ -17,6 +17,12 @@ def one_latent(parts: Parts) -> VAE:
 def vae(parts: Parts) -> Recipe:
     """The variational autoencoder."""
     return Recipe(one_latent(parts), Elbo())
+
+
+@recipe("of each batch it leaves out the rows that it explains worst", "Neykov, Filzmoser, Dimova and Neytchev", 2007)
+def trimmed_vae(parts: Parts, share: float = 0.2) -> Recipe:
+    """The VAE of data that hold outliers, which are not to be learned."""
+    return Recipe(one_latent(parts), Trimmed(Elbo(), share))
 
 
 @recipe("a heavier KL, for latents that mean one thing each", "Higgins et al.", 2017)

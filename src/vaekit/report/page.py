@@ -37,6 +37,16 @@ SECTIONS: tuple[Callable[[Subject], Section], ...] = (
 """What the page shows below its opening, in order."""
 
 
+def sections_of_table() -> tuple[Callable[[Subject], Section], ...]:
+    """The same of a table, whose rows are told in words, and its columns one by one."""
+    from vaekit.report.sections.columns import columns  # loads pandas, which only a table needs
+    from vaekit.report.sections.table_rows import made_up_rows, reconstructed_rows, worst_explained_rows
+
+    told = {reconstructions: reconstructed_rows, samples: made_up_rows, worst: worst_explained_rows}
+    _, *others = SECTIONS
+    return (curves, columns, *(told.get(each, each) for each in others))
+
+
 def report(
     fitted: FittedVAE,
     test: Dataset,
@@ -68,7 +78,8 @@ def report(
     """
     subject = Subject.of(fitted, test, evaluation, settings or {}, seed)
     template = _environment().get_template("page.html.j2")
-    return template.render(opening=opening(subject), sections=[section(subject) for section in SECTIONS])
+    shown = SECTIONS if subject.schema is None else sections_of_table()
+    return template.render(opening=opening(subject), sections=[section(subject) for section in shown])
 
 
 def write_report(path: Path, html: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -15,9 +16,13 @@ from vaekit.common.seeds import seeded
 from vaekit.data import Dataset
 from vaekit.evaluate import Activity, Evaluation
 from vaekit.model import FittedVAE
+from vaekit.report.cells import Cells
 from vaekit.report.pictures import Fit, Picture, picture_for
 from vaekit.report.pictures.png import Pixels
 from vaekit.train import Resident
+
+if TYPE_CHECKING:
+    from vaekit.data.tables import Schema
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,6 +38,8 @@ class Subject:
     evaluation: Evaluation
     settings: Mapping[str, object]
     seed: int
+    schema: Schema | None = None
+    """The columns of the table that the rows are from, if they are from one."""
 
     def __post_init__(self) -> None:
         if self.evaluation.rows != len(self.test):
@@ -49,7 +56,14 @@ class Subject:
         with seeded(seed, fitted.device):
             rows = Resident(fitted.rows(test), fitted.about.encoding, ROWS, fitted.device)
             x = torch.cat([batch.x.cpu() for batch in rows.in_order()])
-        return Subject(fitted.in_numbers(), Dataset(x, test.y, test.name), evaluation, settings, seed)
+        schema, plain = fitted.about.schema, fitted.in_numbers()
+        return Subject(plain, Dataset(x, test.y, test.name), evaluation, settings, seed, schema)
+
+    @property
+    def cells(self) -> Cells:
+        """How the rows of a table are told."""
+        assert self.schema is not None
+        return Cells(self.schema)
 
     @cached_property
     def picture(self) -> Picture:

@@ -6,14 +6,14 @@
 
 from __future__ import annotations
 
-from vaekit.scoring.added import MEASURES, Added, Codes, Score
+from vaekit.scoring.added import MEASURES, Added, Codes, Judged, Score, ShareOfEach
 from vaekit.scoring.engines import ENGINES, Engine
 from vaekit.scoring.formats import FORMATS, Format, Piece, format_for
 from vaekit.scoring.job import Job, Summary, run_job
 from vaekit.scoring.parts import Part, parts_of
 from vaekit.scoring.scorer import BatchScorer
-from vaekit.scoring.selection import Selection
-from vaekit.scoring.sources import CsvRows, Held, Source, StoreRows, TableRows, source_at
+from vaekit.scoring.selection import BySchema, Selection
+from vaekit.scoring.sources import CsvRows, FrameRows, Held, Source, StoreRows, TableRows, source_at
 from vaekit.scoring.tables import Table, as_table
 
 __all__ = [
@@ -22,16 +22,20 @@ __all__ = [
     "MEASURES",
     "Added",
     "BatchScorer",
+    "BySchema",
     "Codes",
     "CsvRows",
     "Engine",
     "Format",
+    "FrameRows",
     "Held",
     "Job",
+    "Judged",
     "Part",
     "Piece",
     "Score",
     "Selection",
+    "ShareOfEach",
     "Source",
     "StoreRows",
     "Summary",

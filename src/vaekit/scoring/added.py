@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from vaekit.common.errors import UsageError, unknown
 from vaekit.common.registry import Registry
 from vaekit.data import Dataset
-from vaekit.model import FittedVAE
+from vaekit.model import FittedVAE, Rows
 from vaekit.scoring.tables import Columns
 from vaekit.uses.encode import encode_each
 from vaekit.uses.score import Scores
+from vaekit.uses.scores import SCORES, LearnsRows, Reference, Scorer, ready
 
 
 class Added(Protocol):
@@ -47,14 +49,15 @@ def elbo(found: Scores) -> Tensor:
 
 
 MEASURES: Registry[Callable[[Scores], Tensor]] = Registry("measure", {"log_evidence": log_evidence, "elbo": elbo})
-"""What a score can be the negative of."""
+"""Scores that are the negative of a bound: they are had together."""
 
 
 @dataclass(frozen=True)
 class Score:
-    """How unlikely a row is, in nats: `score`, -log p(x) or -ELBO, higher for odder rows; and `elbo` beside it.
+    """How odd a row is: `score`, higher for odder rows; for -log p(x) and -ELBO, in nats, with `elbo` beside it.
 
-    `samples` draws stand behind each. See `vaekit.uses.score`: the score of a row is a function of the row.
+    `samples` draws stand behind each. See `vaekit.uses.scores`: the score of a row is a function of the row.
+    A score that learns from known rows is shown them first, by `shown`.
 
     >>> Score(by="elbo", samples=1)
     Score(by='elbo', samples=1)
@@ -62,6 +65,8 @@ class Score:
 
     by: str = "log_evidence"
     samples: int = 100
+    learnt: Scorer | None = field(default=None, repr=False)
+    """The score, once it has learnt from known rows."""
 
     @property
     def dtype(self) -> type[np.floating]:
@@ -69,18 +74,89 @@ class Score:
         return np.float64
 
     def __post_init__(self) -> None:
-        MEASURES[self.by]
+        SCORES[self.by]
         if self.samples < 1:
             raise UsageError(f"{self.samples} samples: a score needs at least 1")
 
+    @property
+    def learns(self) -> bool:
+        """Whether it is to be shown known rows first."""
+        return isinstance(SCORES[self.by], LearnsRows)
+
+    def shown(self, fitted: FittedVAE, known: Rows, seed: int) -> Score:
+        """The score that has learnt from known rows, such as those that the model was trained on."""
+        encode = fitted.about.encoding.encode
+        return replace(
+            self, learnt=ready(SCORES[self.by], fitted.model, fitted.alone(known), self.samples, seed, encode)
+        )
+
     def names(self, fitted: FittedVAE) -> tuple[str, ...]:
-        """`score` and `elbo`."""
-        return ("score", "elbo")
+        """`score`, and where it is by them `elbo`."""
+        return ("score", "elbo") if self.by in MEASURES else ("score",)
 
     def columns(self, fitted: FittedVAE, rows: Dataset, seed: int) -> Columns:
-        """Both in float64."""
+        """In float64."""
+        if self.by not in MEASURES:
+            return {"score": fitted.score(rows, self.learnt or self.by, self.samples, seed=seed).numpy()}
         found = fitted.scores(rows, self.samples, seed=seed)
         return {"score": -MEASURES[self.by](found).numpy(), "elbo": found.elbo.numpy()}
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A score, and what it means: `p_value`, the share of held-out rows that are at least as odd.
+
+    See `vaekit.uses.scores.Reference`.
+    """
+
+    score: Score
+    reference: Reference = field(repr=False)
+
+    @staticmethod
+    def beside(score: Score, fitted: FittedVAE, held_out: Dataset, seed: int) -> Judged:
+        """The score beside those of held-out rows."""
+        return Judged(score, Reference(torch.from_numpy(score.columns(fitted, held_out, seed)["score"])))
+
+    @property
+    def dtype(self) -> type[np.floating]:
+        """Float64."""
+        return np.float64
+
+    def names(self, fitted: FittedVAE) -> tuple[str, ...]:
+        """Those of the score, and `p_value`."""
+        return (*self.score.names(fitted), "p_value")
+
+    def columns(self, fitted: FittedVAE, rows: Dataset, seed: int) -> Columns:
+        """In float64."""
+        found = self.score.columns(fitted, rows, seed)
+        return {**found, "p_value": self.reference.p_values(torch.from_numpy(found["score"])).numpy()}
+
+
+@dataclass(frozen=True)
+class ShareOfEach:
+    """What -log p(x) of a row is made of, in nats: `share_` and the column's name for each, and `share_latent`.
+
+    See `vaekit.uses.scores.shares`; they add up to the score by log_evidence of as many samples.
+    """
+
+    samples: int = 100
+
+    @property
+    def dtype(self) -> type[np.floating]:
+        """Float64."""
+        return np.float64
+
+    def names(self, fitted: FittedVAE) -> tuple[str, ...]:
+        """A column for each column of a table or coordinate of an array, and one for the latents."""
+        schema, shape = fitted.about.schema, fitted.about.event_shape
+        each = range(math.prod(shape)) if schema is None else [column.name for column in schema.modelled]
+        return (*(f"share_{name}" for name in each), "share_latent")
+
+    def columns(self, fitted: FittedVAE, rows: Dataset, seed: int) -> Columns:
+        """In float64."""
+        found = fitted.shares(rows, self.samples, seed=seed)
+        values = (*found.columns.flatten(1).T, found.latent)
+        return {name: value.numpy() for name, value in zip(self.names(fitted), values, strict=True)}
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from vaekit.common.errors import UsageError
 from vaekit.model import FittedVAE
 from vaekit.scoring.added import Added, Score
 from vaekit.scoring.loaded import Build, loaded
-from vaekit.scoring.selection import Selection
+from vaekit.scoring.selection import BySchema, Reading, Selection
 from vaekit.scoring.tables import Columns, Table, as_table
 
 
@@ -71,8 +71,13 @@ class BatchScorer:
         return loaded(Path(self.path), self.device, self.build)
 
     @property
-    def selection(self) -> Selection:
-        """Which columns are read."""
+    def selection(self) -> Reading:
+        """Which columns are read: of a model of a table its own, by their names."""
+        schema = self.fitted.about.schema
+        if schema is not None:
+            if self.columns is not None or self.labels is not None:
+                raise UsageError("the model is of a table, whose columns are found by their names: name none")
+            return BySchema(schema)
         return Selection(None if self.columns is None else tuple(self.columns), self.labels)
 
     @property

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import numpy as np
+from torch import Tensor
 
 from vaekit.common.errors import DataError, RowError, UsageError, unknown
 from vaekit.data import Dataset, canonical_labels, canonical_rows, refuse_nonfinite
-from vaekit.scoring.tables import Table
+from vaekit.scoring.tables import Plain, Table, as_array
+
+if TYPE_CHECKING:
+    from vaekit.data.tables import Schema
 
 ROWS: Final = "x"
 LABELS: Final = "y"
@@ -77,6 +81,70 @@ class Selection:
         if self.labels is not None:
             return _there(self.labels, table)
         return LABELS if LABELS in table.names else None
+
+
+class Reading(Protocol):
+    """Which columns of a batch are the rows that a model explains, and what rows they are."""
+
+    def names(self, table: Table, event_shape: tuple[int, ...]) -> tuple[str, ...]:
+        """The columns of x."""
+        ...
+
+    def reads(self, table: Table, event_shape: tuple[int, ...], labelled: bool) -> tuple[str, ...]:
+        """All columns that a model reads."""
+        ...
+
+    def rows(self, table: Table, event_shape: tuple[int, ...], labelled: bool) -> Dataset:
+        """The rows as a data set."""
+        ...
+
+
+@dataclass(frozen=True)
+class BySchema:
+    """The columns of the table that a model was fitted to, found by their names; others are not looked at.
+
+    >>> import pandas
+    >>> from vaekit.data.tables import infer
+    >>> from vaekit.scoring.tables import as_table
+    >>> known = infer(pandas.DataFrame({"size": [1.5, -2.5, 3.25], "sex": ["f", "m", "f"]}))
+    >>> batch = as_table({"id": np.arange(2), "sex": np.array(["m", "f"]), "size": np.array([0.5, np.nan])})
+    >>> BySchema(known).rows(batch, (2,), labelled=False).x
+    tensor([[0.5000, 1.0000],
+            [   nan, 0.0000]])
+    """
+
+    schema: Schema
+
+    def names(self, table: Table, event_shape: tuple[int, ...]) -> tuple[str, ...]:
+        """The modelled columns. Raises `UsageError` for one that is not there."""
+        if isinstance(table, Plain):
+            return table.names
+        return tuple(_there(column.name, table) for column in self.schema.modelled)
+
+    def reads(self, table: Table, event_shape: tuple[int, ...], labelled: bool) -> tuple[str, ...]:
+        """These, and the labels where there are any."""
+        label = self.schema.label
+        names = self.names(table, event_shape)
+        return (*names, label.name) if label is not None and label.name in table.names else names
+
+    def rows(self, table: Table, event_shape: tuple[int, ...], labelled: bool) -> Dataset:
+        """The rows of a batch, as the schema encodes them: what is missing is NaN.
+
+        Raises `CellError` for a cell that does not fit.
+        """
+        import pandas  # only a table needs it
+
+        from vaekit.data.tables.rows import table_rows
+
+        if isinstance(table, Plain):
+            return table_rows(table.column("x"), self.schema)
+        cells = {name: _cells(table.raw(name)) for name in self.reads(table, event_shape, labelled)}
+        return table_rows(pandas.DataFrame(cells), self.schema)
+
+
+def _cells(held: Any) -> Any:
+    """A column as pandas takes it."""
+    return held.to_pandas() if hasattr(held, "to_pandas") else as_array(held) if isinstance(held, Tensor) else held
 
 
 def _there(name: str, table: Table) -> str:

@@ -14,7 +14,7 @@ import numpy as np
 from vaekit.common.errors import DataError, RowError
 from vaekit.data import SOURCES, Dataset, load_data
 from vaekit.data.builtin import BUILTIN
-from vaekit.data.load import TableFiles
+from vaekit.data.load import TEXT, TableFiles
 from vaekit.data.reading import blaming
 from vaekit.data.streams import Store
 from vaekit.data.streams.tables import faults_of_files, opened_table, table_files
@@ -148,6 +148,40 @@ def _group(
                 return
 
 
+class FrameRows:
+    """A table in a file of text, in any dialect that `vaekit.data.tables.read_frame` reads; it is held in memory.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder, "people.csv")
+    ...     _ = path.write_text("name;height\\nAda;1,65\\nAlan;1,78\\n")
+    ...     next(FrameRows(path).read(1, 2, 10)).column("height")
+    array([1.78])
+    """
+
+    def __init__(self, path: Path, frame: Any = None) -> None:
+        """Of a file; where its rows are at hand already, or some of them, those."""
+        from vaekit.data.tables.files import read_frame  # loads pandas, which only a table needs
+
+        self.path, self.name = path, str(path)
+        self._frame = read_frame(path) if frame is None else frame
+
+    @property
+    def rows(self) -> int:
+        """How many there are."""
+        return len(self._frame)
+
+    def fingerprint(self) -> str:
+        """See `digest_of_files`."""
+        return digest_of_files(self.path)
+
+    def read(self, start: int, stop: int, at_once: int, columns: Sequence[str] | None = None) -> Iterator[Table]:
+        """See `Source.read`."""
+        frame = self._frame if columns is None else self._frame[list(columns)]
+        for first in range(start, stop, at_once):
+            yield as_table(frame.iloc[first : min(first + at_once, stop)])
+
+
 class CsvRows:
     """A .csv file (or .tsv): a line a row, with a header unless the first line is all numbers: then x0, x1, ...
 
@@ -274,11 +308,12 @@ def _is_number(text: str) -> bool:
 CSV: Final = (".csv", ".tsv")
 
 
-def source_at(name: str | Path) -> Source:
+def source_at(name: str | Path, *, mixed: bool = False) -> Source:
     """The rows that `name` means: a built-in set's test rows, or those of a file or folder, which stay on the disk.
 
     Tables and .csv files keep their columns; a .npy file and a folder of images are read as they are needed; what
-    else `load_data` knows is held in memory, of that with a test split the test rows.
+    else `load_data` knows is held in memory, of that with a test split the test rows. With `mixed`, as a model of a
+    table needs it, text is read as `FrameRows`.
 
     Raises `UsageError` where nothing goes by that name, `DataError` where it cannot be read.
 
@@ -288,6 +323,8 @@ def source_at(name: str | Path) -> Source:
     path = Path(name).expanduser()
     if name in BUILTIN or not path.exists():
         return _held(name)
+    if mixed and path.is_file() and path.name.lower().endswith(TEXT):
+        return FrameRows(path)
     if path.suffix.lower() in CSV and path.is_file():
         return CsvRows(path)
     if TableFiles().claims(path):

@@ -16,6 +16,7 @@ NUMBERS = {
     "log-normal": Marginal("normal", warp="log", shape=(0.5, 0.7)),
     "skewed": Marginal("normal", warp="sinh_arcsinh", shape=BENT),
     "many peaks": Marginal("normal", warp="gaussianise", shape=PEAKS),
+    "peaks": Marginal("peaks", start=(0.3, 0.7, -1.0, 0.5, 0.2, 0.4), shape=(0.5, 2.0)),
     "student t": Marginal("student_t", start=(2.0,), shape=(1.0, 3.0)),
 }
 SPIKED = {

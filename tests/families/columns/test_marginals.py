@@ -38,7 +38,7 @@ SHAPES = {
     "small": ("numeric", SKEWED[:30], "normal", "standardise"),
     "positive and skewed": ("positive", SKEWED, "normal", "log"),
     "of any sign and skewed": ("numeric", SKEWED - 5, "normal", "sinh_arcsinh"),
-    "two peaks": ("numeric", TWO_PEAKS, "normal", "gaussianise"),
+    "two peaks": ("numeric", TWO_PEAKS, "peaks", "standardise"),
     "an outlier": ("numeric", torch.cat([normals(), torch.tensor([1e9])]), "student_t", "standardise"),
     "mostly 0": ("numeric", zeros_and(10 * normals() + 100, 0.9), "spiked", "standardise"),
     "a few values": ("numeric", (4 * uniforms()).round() + 1.5, "normal", "standardise"),

@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Final, Self
 import numpy as np
 import pandas as pd
 
-from vaekit.common.errors import DataError
+from vaekit.common.errors import CellError, DataError
 from vaekit.data.tables.plain import first_where, is_dates, is_text, plain
 from vaekit.data.tables.written import NumberText, read_dates
 
@@ -89,9 +89,11 @@ class Numbers(Code):
             codes = (values - self.origin).astype(np.float32)
         row = first_where(np.isinf(codes))
         if row is not None:
-            raise DataError(
-                f"column {name!r}, row {row} holds {values[row]:g}, which is infinite in float32: "
-                "mend the cell, or leave it empty if it is missing"
+            raise CellError(
+                name,
+                row,
+                f"holds {values[row]:g}, which is infinite in float32: "
+                "mend the cell, or leave it empty if it is missing",
             )
         return codes
 
@@ -147,9 +149,11 @@ class Levels(Code):
         nearest = get_close_matches(text_of(value), names, n=1, cutoff=0.5)
         guess = f"did you mean {nearest[0]!r}? " if nearest else ""
         shown = value.item() if isinstance(value, np.generic) else value
-        return DataError(
-            f"column {name!r}, row {row} holds {shown!r}, which is no known level: {guess}"
-            f"(known: {_some(names)}; leave the cell empty if it is missing)"
+        return CellError(
+            name,
+            row,
+            f"holds {shown!r}, which is no known level: {guess}"
+            f"(known: {_some(names)}; leave the cell empty if it is missing)",
         )
 
     def decode(self, codes: Floats) -> pd.Series:
@@ -323,9 +327,8 @@ def _each(found: np.ndarray, codes: np.ndarray, missing: Any, fault: Any) -> np.
 
 
 def _no(value: object, row: int, name: str, what: str) -> DataError:
-    return DataError(
-        f"column {name!r}, row {row} holds {value!r}, which is no {what}: "
-        "mend the cell, or leave it empty if it is missing"
+    return CellError(
+        name, row, f"holds {value!r}, which is no {what}: mend the cell, or leave it empty if it is missing"
     )
 
 

@@ -11,7 +11,7 @@ from typing import Any, Final, Self
 import numpy as np
 import pandas as pd
 
-from vaekit.common.errors import DataError, UsageError, unknown
+from vaekit.common.errors import CellError, DataError, UsageError, unknown
 from vaekit.data.tables.codes import Code, Floats, Level, Levels, Numbers, numbers_in
 from vaekit.data.tables.kinds import KINDS, Kind, kind_of
 from vaekit.data.tables.plain import first_where
@@ -124,9 +124,11 @@ class Column:
     def _refuse_wrong(self, values: np.ndarray) -> None:
         row = first_where(self._how.wrong(values))
         if row is not None:
-            raise DataError(
-                f"column {self.name!r}, row {row} holds {values[row]:g}, but {self.kind} must be {self._how.must}: "
-                'mend the cell, or give the column kind = "numeric" in its schema'
+            raise CellError(
+                self.name,
+                row,
+                f"holds {values[row]:g}, but {self.kind} must be {self._how.must}: "
+                'mend the cell, or give the column kind = "numeric" in its schema',
             )
 
     def decode(self, codes: Floats) -> pd.Series:

@@ -256,8 +256,8 @@ def _thinned(seen: Tensor) -> Tensor:
     return torch.cat([seen.min().reshape(1), seen.max().reshape(1), seen[order[: MOST - 2]]])
 
 
-_SHAPES: tuple[Fit, ...] = (fits.student_t, fits.sinh_arcsinh, fits.gaussianise)
-_ROUNDED: tuple[Fit, ...] = tuple(_rounding(fit) for fit in (fits.normal, fits.sinh_arcsinh, fits.gaussianise))
+_SHAPES: tuple[Fit, ...] = (fits.student_t, fits.sinh_arcsinh, fits.peaks)
+_ROUNDED: tuple[Fit, ...] = tuple(_rounding(fit) for fit in (fits.normal, fits.sinh_arcsinh))
 
 PICKS: Registry[Callable[[Tensor, int], Marginal]] = Registry(
     "kind of column",

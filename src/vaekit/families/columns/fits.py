@@ -94,16 +94,29 @@ def _descended(raw: Tensor, values: Tensor) -> Tensor:
     return loss.detach()
 
 
+def peaks(values: Tensor) -> Marginal:
+    """Many peaks, each a normal that the net weighs: those that hang on other columns stay sharp, as behind a warp
+    they do not."""
+    middle, unit = _moments(values)
+    return Marginal("peaks", start=tuple(_peaks_at_unit_scale(values).flatten().tolist()), shape=(middle, unit))
+
+
 def gaussianise(values: Tensor) -> Marginal:
-    """Many peaks by a mixture of normals, with as many components as the Bayesian criterion takes (Schwarz, 1978)."""
+    """Many peaks by the warp that makes one normal of a mixture of them."""
+    middle, unit = _moments(values)
+    parts = _peaks_at_unit_scale(values)
+    return Marginal("normal", warp="gaussianise", shape=(middle, unit, *parts.flatten().tolist()))
+
+
+def _peaks_at_unit_scale(values: Tensor) -> Tensor:
+    """A mixture `(3, K)` with as many components as the Bayesian criterion takes (Schwarz, 1978)."""
     middle, unit = _moments(values)
     scaled = (values - middle) / unit
     mixtures = [mixture(scaled, components) for components in COMPONENTS]
     cost = [
         -loglik + (3 * k - 1) / 2 * math.log(len(values)) for (_, loglik), k in zip(mixtures, COMPONENTS, strict=True)
     ]
-    parts, _ = mixtures[cost.index(min(cost))]
-    return Marginal("normal", warp="gaussianise", shape=(middle, unit, *parts.flatten().tolist()))
+    return mixtures[cost.index(min(cost))][0]
 
 
 def mixture(values: Tensor, components: int) -> tuple[Tensor, float]:

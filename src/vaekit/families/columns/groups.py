@@ -29,6 +29,7 @@ from vaekit.families.columns.cells import (
     same,
 )
 from vaekit.families.columns.marginal import Marginal
+from vaekit.families.columns.peaks import Places, peaks_of
 from vaekit.families.columns.warps import outward, warp_of
 from vaekit.families.continuous import StudentTDistribution
 from vaekit.families.counts import NegativeBinomialDistribution, PoissonDistribution
@@ -134,6 +135,43 @@ class NormalGroup(WarpedGroup):
 
     def written(self, reads: str) -> str:
         return self.normal(reads)
+
+
+class PeaksGroup(Group):
+    """Numbers that pile up around several places: a mixture of normals at those of the column, whose weights the net
+    says, and how far they are moved together; each column learns how narrow they are.
+    """
+
+    of = "real values"
+
+    def __init__(self, marginals: Sequence[Marginal], scale: ScaleFor) -> None:
+        super().__init__(marginals, scale)
+        self.places = Places(marginals)
+        self.narrowing = nn.Parameter(torch.zeros(self.columns, 1))
+
+    @staticmethod
+    def kin(marginal: Marginal) -> Hashable:
+        """Columns of a group have as many peaks."""
+        return len(marginal.start)
+
+    @property
+    def width(self) -> int:
+        return self.places.means.numel() + self.columns
+
+    def forward(self, params: Tensor) -> GroupCells:
+        return peaks_of(self.places, self.narrowing, params)
+
+    @property
+    def support(self) -> Constraint:
+        return constraints.real
+
+    @property
+    def stand_in(self) -> Tensor:
+        """The first peak."""
+        return self.places.means[:, 0]
+
+    def written(self, reads: str) -> str:
+        return f"Σₖ {at('πₖ', reads)} N(mₖ + {at('δ', reads)} sₖ, sₖ²)"
 
 
 class StudentTGroup(WarpedGroup):
@@ -466,6 +504,7 @@ COLUMN_FAMILIES: Registry[type[Group]] = Registry(
     {
         "normal": NormalGroup,
         "student_t": StudentTGroup,
+        "peaks": PeaksGroup,
         "spiked": SpikedNumbers,
         "rounded": RoundedGroup,
         "spiked_counts": SpikedCounts,

@@ -23,6 +23,8 @@ class Panel:
     title: str
     number: str
     chart: Markup
+    detail: str = ""
+    """What else is known, below the title."""
 
 
 @dataclass(frozen=True)

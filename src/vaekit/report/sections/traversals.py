@@ -15,11 +15,10 @@ from vaekit.report.pictures import line
 from vaekit.report.section import Section
 from vaekit.report.subject import Subject
 from vaekit.report.words import MINUS, percent
-from vaekit.uses.traverse import traversal
+from vaekit.uses.traverse import PRIOR_DRAWS, prior_scale
+from vaekit.uses.traverse import traversals as ways
 
 ROWS, STEPS, REACH = 10, 11, 3.0
-PRIOR_DRAWS = 1000
-"""Draws from which the prior's centre and spread are found: any prior can be drawn from."""
 
 
 def traversals(subject: Subject) -> Section:
@@ -41,7 +40,7 @@ def _strips(subject: Subject) -> tuple[Strip, ...]:
     coordinates = traversed(activity)
     centre, spread = _prior_scale(subject)
     at = torch.linspace(-REACH, REACH, subject.fit.steps(Strip.ROOM, STEPS))
-    codes = torch.stack([traversal(code, d, centre[d] + spread[d] * at) for d in coordinates])
+    codes = ways(code, coordinates, centre, spread, at)
     shares = activity.variance / activity.variance.sum()
     return tuple(
         Strip(f"{subject.latent}[{d}]", percent(float(shares[d])), _image(subject, examples, d))
@@ -66,11 +65,10 @@ def _typical(subject: Subject) -> Dataset:
 
 
 def _prior_scale(subject: Subject) -> tuple[Tensor, Tensor]:
-    """Mean and standard deviation of each coordinate under the prior, `(coordinate,)` each."""
+    """Mean and standard deviation of each coordinate under the prior."""
     fitted = subject.fitted
-    with seeded(subject.seed, fitted.device), torch.no_grad():
-        drawn = fitted.model.sample(PRIOR_DRAWS, fitted.conditions(PRIOR_DRAWS)).latent(subject.latent).flatten(1).cpu()
-    return drawn.mean(0), drawn.std(0)
+    with seeded(subject.seed, fitted.device):
+        return prior_scale(fitted.model, subject.latent, fitted.conditions(PRIOR_DRAWS))
 
 
 def _decoded(subject: Subject, codes: Tensor, label: Tensor | None) -> Tensor:

@@ -16,7 +16,7 @@ SHOWN = 12
 
 def worst(subject: Subject) -> Section:
     """The section on what the model does not understand."""
-    score = _score(subject)
+    score = score_name(subject)
     return Section(
         "worst",
         f"Worst explained {subject.picture.thing}s",
@@ -28,7 +28,8 @@ def worst(subject: Subject) -> Section:
     )
 
 
-def _score(subject: Subject) -> str:
+def score_name(subject: Subject) -> str:
+    """By what rows are told to be explained well or badly."""
     if subject.evaluation.evidence is None:
         return "log-likelihood of the reconstruction"
     return "log p(x)" if subject.fitted.about.density.is_likelihood else "importance-weighted score"
