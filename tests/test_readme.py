@@ -29,7 +29,12 @@ def test_the_quick_start_runs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
     assert len(blocks) == 3
     names: dict[str, object] = {}
     for block in blocks:
-        exec(block.replace("max_epochs=10", "max_epochs=1, verbose=False").replace("people, verbose", "people, max_epochs=2, verbose"), names)
+        exec(
+            block.replace("max_epochs=10", "max_epochs=1, verbose=False").replace(
+                "people, verbose", "people, max_epochs=2, verbose"
+            ),
+            names,
+        )
     model = names["model"]
     assert isinstance(model, vaekit.VAE)
     assert torch.isfinite(model.trace(torch.rand(5, 784)).log_weight).all()

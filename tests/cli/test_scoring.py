@@ -56,7 +56,7 @@ def test_a_table_is_scored_into_a_folder_that_reads_as_one_table(
         "rows": 90,
         "parts": 3,
         "skipped_parts": 0,
-        "columns": ["score", "elbo"],
+        "columns": ["score", "elbo", "p_value"],
     }
     assert "90 rows in 3 parts" in spoken.err
     found = parquet.read_table(tmp_path / "out")

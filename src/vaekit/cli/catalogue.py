@@ -68,11 +68,13 @@ def source_job(source: str, output: Output) -> None:
 
 
 def _facts(rows: Dataset) -> dict[str, object]:
+    seen = rows.x[~rows.x.isnan()]
     return {
         "rows": len(rows),
         "shape": list(rows.event_shape),
         "values": str(rows.x.dtype).removeprefix("torch."),
-        "smallest": float(rows.x.min()),
-        "largest": float(rows.x.max()),
+        "missing": rows.x.numel() - seen.numel(),
+        "smallest": float(seen.min()) if len(seen) else None,
+        "largest": float(seen.max()) if len(seen) else None,
         "labels": None if rows.y is None else len(rows.y.unique()),
     }

@@ -7,7 +7,7 @@ import signal
 import sys
 import tomllib
 import warnings
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
@@ -64,17 +64,18 @@ def spare_the_cores() -> None:
 
 def _run(app: App, argv: list[str]) -> int:
     argv, environment = taking_up(argv), () if resumes(argv) else (Env("VAEKIT_", command=False),)
-    argv, settings = with_config(argv)
+    argv, settings = with_config(argv, tuple(app))
     file = [Dict(settings, use_commands_as_keys=False, source=config_path(argv))] if settings else []
     app.config, app.suppress_keyboard_interrupt = (*environment, *file), False
     result = app(argv, exit_on_error=False, print_error=False, result_action="return_value")
     return result if isinstance(result, int) else 0
 
 
-def with_config(argv: list[str]) -> tuple[list[str], dict[str, Any]]:
+def with_config(argv: list[str], verbs: Container[str] = ()) -> tuple[list[str], dict[str, Any]]:
     """The command line and the settings of its config file.
 
-    The recipe's settings are merged key by key, so that a flag replaces one and leaves the others.
+    The recipe's settings are merged key by key, so that a flag replaces one and leaves the others. Settings that are
+    called as a verb is, which cyclopts would leave out, become flags likewise.
     """
     path = config_path(argv)
     if path is None:
@@ -82,7 +83,9 @@ def with_config(argv: list[str]) -> tuple[list[str], dict[str, Any]]:
     settings = read_config(Path(path))
     nested = settings.pop(NESTED, {})
     said = {word.split("=")[0] for word in argv}
+    namesakes = {key: settings.pop(key) for key in list(settings) if key in verbs}
     flags = {f"--{NESTED}.{key}": _word(value) for key, value in nested.items()}
+    flags |= {f"--{key}": _word(value) for key, value in namesakes.items()}
     added = [word for flag, value in flags.items() if flag not in said for word in (flag, value)]
     return [*argv, *added], settings
 

@@ -27,7 +27,7 @@ def schema_job(source: str, out: Path | None, force: bool, output: Output) -> No
     if out is not None:
         write_atomically(out, schema.to_toml())
     summary = [asdict(column) for column in schema.summary()]
-    shown = table(("column", "kind", "missing", "values", "remark"), (column.values() for column in summary))
+    shown = table(("column", "kind", "missing", "values", "remark"), (tuple(column.values()) for column in summary))
     where = {} if out is None else {"out": str(out)}
     answer(
         output,

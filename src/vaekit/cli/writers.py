@@ -133,37 +133,45 @@ def _gone_through(axes: Sequence[Sequence[Any]]) -> list[np.ndarray]:
     return [values.ravel() for values in np.meshgrid(*axes, indexing="ij")]
 
 
-def _text(separator: str) -> Callable[[Framed], bytes]:
-    def written(made: Framed) -> bytes:
-        text: str = made.whole().to_csv(index=False, sep=separator, lineterminator="\n")
+@dataclass(frozen=True)
+class Text:
+    """Text: a line of names, and one for each row."""
+
+    separator: str
+
+    def __call__(self, made: Framed) -> bytes:
+        text: str = made.whole().to_csv(index=False, sep=self.separator, lineterminator="\n")
         return text.encode()
 
-    return written
 
+@dataclass(frozen=True)
+class Binary:
+    """A file that pyarrow writes, with the types of its columns."""
 
-def _binary(method: str) -> Callable[[Framed], bytes]:
-    def written(made: Framed) -> bytes:
+    method: str
+    """The frame's method that writes it."""
+
+    def __call__(self, made: Framed) -> bytes:
         buffer = io.BytesIO()
         try:
-            getattr(made.whole().reset_index(drop=True), method)(buffer)
+            getattr(made.whole().reset_index(drop=True), self.method)(buffer)
         except ImportError as error:
             raise UsageError("this needs pyarrow: pip install 'vaekit[parquet]', or write a .csv") from error
         return buffer.getvalue()
 
-    return written
-
 
 def _numbers(made: Framed) -> bytes:
+    """What is added, or the rows as the schema encodes them, as a .npy file."""
     return npy_bytes(made.numbers())
 
 
 FRAME_WRITERS: Registry[Callable[[Framed], bytes]] = Registry(
     "ending of a file of a table",
     {
-        ".csv": _text(","),
-        ".tsv": _text("\t"),
-        ".parquet": _binary("to_parquet"),
-        ".feather": _binary("to_feather"),
+        ".csv": Text(","),
+        ".tsv": Text("\t"),
+        ".parquet": Binary("to_parquet"),
+        ".feather": Binary("to_feather"),
         ".npy": _numbers,
     },
 )

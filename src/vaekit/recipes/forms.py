@@ -22,9 +22,12 @@ COLUMNS: Final = "columns"
 """The name of a table's likelihood."""
 
 
-COLUMN_SCALES: Final[Registry[ScaleFor]] = Registry(
-    "scale of columns", {"learned": Learned, "predicted": lambda event: Predicted()}
-)
+def predicted(event: Size) -> Predicted:
+    """A scale for each cell, by the decoder."""
+    return Predicted()
+
+
+COLUMN_SCALES: Final[Registry[ScaleFor]] = Registry("scale of columns", {"learned": Learned, "predicted": predicted})
 """Scales of a table's numbers: one learned for each column, or by the decoder for each cell."""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import numbers
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -19,6 +20,8 @@ MOST = 12
 """Columns that are shown at most."""
 LONGEST = 22
 """Characters of a cell that are shown."""
+FIGURES = 4
+"""Figures of a column's greatest numbers that are shown."""
 NUMBERS = ("numeric", "positive", "count", "ordinal")
 """Kinds whose cells stand to the right."""
 
@@ -49,26 +52,37 @@ class Cells:
         """What is left out, and how to read what is there."""
         every = len(self.schema.modelled)
         some = f"The first {MOST} of {every} columns. " if every > MOST else ""
-        return f"{some}A dot stands for a missing cell."
+        return f"{some}A dash stands for a missing cell."
 
     def lines(self, x: Tensor) -> tuple[Line, ...]:
         """Rows `(n, columns)`, as their schema encodes them, in words."""
         frame = replace(self.schema, library="pandas").decode(x)
-        shown = [[in_words(cell) for cell in frame[column.name]] for column in self.columns]
+        shown = [[in_words(cell, _decimals(column)) for cell in frame[column.name]] for column in self.columns]
         return tuple(Line(cells) for cells in zip(*shown, strict=True))
 
 
-def in_words(cell: Any) -> str:
-    """A cell in words.
+def in_words(cell: Any, decimals: int | None = None) -> str:
+    """A cell in words; a number with so many decimals, or as many as six figures need.
 
     >>> in_words(-1234.5), in_words(float("nan")), in_words("a town with a very long name")
-    ('−1234.5', '·', 'a town with a very lo…')
+    ('−1234.5', '–', 'a town with a very lo…')
     """
     if cell is None or cell != cell:
         return Grid.MISSING
     if isinstance(cell, numbers.Real) and not isinstance(cell, bool):
-        return f"{cell:.6g}".replace("-", MINUS)
+        return (f"{cell:.6g}" if decimals is None else f"{cell:.{decimals}f}").replace("-", MINUS)
     return _short(str(cell).removesuffix(" 00:00:00"))
+
+
+def _decimals(column: Column) -> int | None:
+    """The decimals that a column's numbers are shown with: no more than they have, and than say something."""
+    from vaekit.data.tables import Numbers  # loads pandas, which only a table needs
+
+    if not isinstance(column.code, Numbers) or column.code.decimals is None:
+        return None
+    greatest = max(abs(column.code.low), abs(column.code.high))
+    telling = FIGURES - 1 - math.floor(math.log10(greatest)) if 0 < greatest < math.inf else FIGURES
+    return max(0, min(column.code.decimals, telling))
 
 
 def _short(words: str) -> str:

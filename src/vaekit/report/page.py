@@ -40,9 +40,14 @@ SECTIONS: tuple[Callable[[Subject], Section], ...] = (
 def sections_of_table() -> tuple[Callable[[Subject], Section], ...]:
     """The same of a table, whose rows are told in words, and its columns one by one."""
     from vaekit.report.sections.columns import columns  # loads pandas, which only a table needs
-    from vaekit.report.sections.table_rows import made_up_rows, reconstructed_rows, worst_explained_rows
+    from vaekit.report.sections.table_rows import made_up_rows, reconstructed_rows, traversed_rows, worst_explained_rows
 
-    told = {reconstructions: reconstructed_rows, samples: made_up_rows, worst: worst_explained_rows}
+    told: Mapping[Callable[[Subject], Section], Callable[[Subject], Section]] = {
+        reconstructions: reconstructed_rows,
+        samples: made_up_rows,
+        traversals: traversed_rows,
+        worst: worst_explained_rows,
+    }
     _, *others = SECTIONS
     return (curves, columns, *(told.get(each, each) for each in others))
 

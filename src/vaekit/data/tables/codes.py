@@ -119,7 +119,7 @@ class Levels(Code):
     array([ 1., nan,  0.], dtype=float32)
     >>> code.encode(pd.Series(["no", "yse"]), "smokes")
     Traceback (most recent call last):
-    vaekit.common.errors.DataError: column 'smokes', row 1 holds 'yse', which is no known level: did you mean 'yes'? ...
+    vaekit.common.errors.CellError: column 'smokes', row 1 holds 'yse', which is no known level: did you mean 'yes'? ...
     """
 
     levels: tuple[Level, ...]
@@ -267,7 +267,7 @@ def numbers_in(series: pd.Series, name: str, text: str = "") -> np.ndarray:
 
     >>> numbers_in(pd.Series(["1,200", "x"]), "rent")
     Traceback (most recent call last):
-    vaekit.common.errors.DataError: column 'rent', row 1 holds 'x', which is no number: ...
+    vaekit.common.errors.CellError: column 'rent', row 1 holds 'x', which is no number: ...
     """
     cells = plain(series, name)
     if is_dates(cells):
@@ -285,7 +285,7 @@ def dates_in(series: pd.Series, name: str, text: str = "") -> np.ndarray:
 
     >>> dates_in(pd.Series(["1969-07-20", "soon"]), "moon", "%Y-%m-%d")
     Traceback (most recent call last):
-    vaekit.common.errors.DataError: column 'moon', row 1 holds 'soon', which is no date: ...
+    vaekit.common.errors.CellError: column 'moon', row 1 holds 'soon', which is no date: ...
     """
     cells = plain(series, name)
     if is_dates(cells):

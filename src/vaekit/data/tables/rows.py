@@ -10,6 +10,7 @@ import pandas as pd
 
 from vaekit.common.errors import UsageError, first_line
 from vaekit.data.dataset import Dataset
+from vaekit.data.reading import blaming
 from vaekit.data.tables.frames import Frame
 from vaekit.data.tables.schema import Schema
 
@@ -34,7 +35,8 @@ def _of_file(path: Path, frame: Frame) -> Schema:
         raise UsageError(
             f"the schema {path} cannot be read ({first_line(error)}): give a file that vaekit wrote"
         ) from error
-    return Schema.from_toml(text, frame)
+    with blaming(path):
+        return Schema.from_toml(text, frame)
 
 
 def row_of(schema: Schema, cells: Mapping[str, Any]) -> Dataset:

@@ -33,14 +33,17 @@ class Grid:
     groups: tuple[Group, ...]
     note: str
     template: ClassVar[str] = "grid.html.j2"
-    MISSING: ClassVar[str] = "·"
+    MISSING: ClassVar[str] = "–"
     """What stands where a cell is missing."""
 
     def aligned(self, cells: Sequence[str]) -> list[tuple[str, str]]:
         """Each cell with the style that it has.
 
         >>> Grid(("age", "town"), (True, False), (), "").aligned(["31", Grid.MISSING])
-        [('31', 'figure'), ('·', 'missing')]
+        [('31', 'figure'), ('–', ' missing')]
         """
         styles = ["figure" if number else "" for number in self.numbers]
-        return [(cell, "missing" if cell == self.MISSING else style) for cell, style in zip(cells, styles, strict=True)]
+        return [
+            (cell, f"{style} missing" if cell == self.MISSING else style)
+            for cell, style in zip(cells, styles, strict=True)
+        ]

@@ -28,7 +28,7 @@ DRAWN = 4000
 """Rows that are made up to be counted."""
 MOST = 24
 """Columns that are drawn at most."""
-LEVELS = 8
+LEVELS = 9
 """Levels that have bars of their own; the others share one."""
 SKEWED = 8.0
 """How many times its median the upper end of a positive column is, from where on its axis is logarithmic."""
@@ -51,8 +51,9 @@ def columns(subject: Subject) -> Section:
     return Section(
         "columns",
         "Columns",
-        f"How the cells of each column are distributed: in {count(len(subject.test), 'test row')}, and in as many as it "
-        f"takes to see the shape made up by the model. Below the name stand the kind and the law of its cells.{some}",
+        f"How the cells of each column are distributed: in {count(len(subject.test), 'test row')}, and in "
+        f"{len(made_up):,} that the model made up. Below its name stand the kind of the column, and the law of its "
+        f"cells given the code.{some}",
         "a peak or a level that the model does not make up, or one that only the model has.",
         Panels(tuple(panels), (Key("real", "test rows"), Key("made-up", "made up by the model"))),
     )
@@ -90,15 +91,17 @@ def panel(column: Column, words: str, real: Tensor, made_up: Tensor) -> Panel:
     missing = float(real.isnan().double().mean())
     picture = chart(draw, WIDTH, HEIGHT, f"How {column.name} is distributed, really and as made up")
     told = f"{percent(missing)} missing" if missing else ""
-    return Panel(column.name, told, picture, ": ".join(filter(None, (column.kind, words))))
+    return Panel(column.name, told, picture, column.kind if words == column.kind else f"{column.kind}: {words}")
 
 
 def _there(values: Tensor) -> Values:
     return values[~values.isnan()].double().cpu().numpy()
 
 
-def shares_of_levels(levels: int, real: Values, made_up: Values) -> tuple[list[int], Values, Values]:
-    """The levels shown, the most frequent first, and the share of each among real and made-up cells.
+def shares_of_levels(
+    levels: int, real: Values, made_up: Values, ordered: bool = False
+) -> tuple[list[int], Values, Values]:
+    """The levels shown, in order or the most frequent first, and the share of each among real and made-up cells.
 
     Where there are more, the last share is that of all others together.
 
@@ -108,7 +111,7 @@ def shares_of_levels(levels: int, real: Values, made_up: Values) -> tuple[list[i
     """
     counts = [np.bincount(cells.astype(np.int64), minlength=levels) for cells in (real, made_up)]
     shares = [found / max(1, found.sum()) for found in counts]
-    order = np.argsort(-shares[0], kind="stable")
+    order = np.arange(levels) if ordered else np.argsort(-shares[0], kind="stable")
     shown, rest = order[:LEVELS], order[LEVELS:]
     pooled = [np.append(share[shown], share[rest].sum() if len(rest) else []) for share in shares]
     return shown.tolist(), pooled[0], pooled[1]
@@ -116,7 +119,7 @@ def shares_of_levels(levels: int, real: Values, made_up: Values) -> tuple[list[i
 
 def _draw_levels(column: Column, real: Values, made_up: Values, axes: Axes) -> None:
     """Two bars for each level, the real one above."""
-    shown, seen, drawn = shares_of_levels(len(column.levels), real, made_up)
+    shown, seen, drawn = shares_of_levels(len(column.levels), real, made_up, column.kind == "ordinal")
     names = [in_words(column.levels[level]) for level in shown]
     names += [f"{len(column.levels) - len(shown)} others"] * (len(seen) - len(shown))
     at = np.arange(len(seen))
@@ -135,10 +138,12 @@ def bins(column: Column, real: Values) -> Values:
     >>> bins(Column("kids", "count"), np.array([0.0, 1.0, 1.0, 3.0])).tolist()
     [-0.5, 0.5, 1.5, 2.5, 3.5]
     """
-    low, high = (float(np.quantile(real, at)) for at in MIDDLE) if len(real) else (0.0, 1.0)
+    if not len(real):
+        return np.linspace(0, 1, 9)
+    low, high = (float(np.quantile(real, at)) for at in MIDDLE)
     number = int(np.clip(round(3 * len(real) ** (1 / 3)), 8, 40))
-    if column.kind == "count" and real.max(initial=0.0) - real.min(initial=0.0) < number:
-        return np.arange(real.min(initial=np.inf), real.max(initial=0.0) + 2) - 0.5
+    if column.kind == "count" and real.max() - real.min() < number:
+        return np.arange(real.min(), real.max() + 2) - 0.5
     if is_skewed(column, real):
         return np.geomspace(max(low, float(real.min())), high, number + 1)
     return np.linspace(low, high if high > low else low + 1, number + 1)
@@ -162,7 +167,7 @@ def _draw_numbers(column: Column, real: Values, made_up: Values, axes: Axes) -> 
         axes.set_xscale("log")
         axes.xaxis.set_minor_locator(NullLocator())
     else:
-        axes.xaxis.set_major_locator(MaxNLocator(nbins=5))
+        axes.xaxis.set_major_locator(MaxNLocator(nbins=5, integer=column.kind == "count"))
     if column.kind == "datetime":
         axes.xaxis.set_major_locator(MaxNLocator(nbins=4))
         axes.xaxis.set_major_formatter(FuncFormatter(lambda days, _: _date(column, days)))

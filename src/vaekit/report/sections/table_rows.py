@@ -9,11 +9,14 @@ from vaekit.report.cells import beside
 from vaekit.report.figures import Grid, Line
 from vaekit.report.figures.grid import Group
 from vaekit.report.section import Section
+from vaekit.report.sections.traversals import traversed, typical_row
 from vaekit.report.sections.worst import score_name, worst_rows
 from vaekit.report.subject import Subject
-from vaekit.report.words import number
+from vaekit.report.words import MINUS, number, percent
 
 MADE_UP, PAIRS, WORST = 12, 8, 12
+COORDINATES, AT = 5, (-3.0, -1.5, 0.0, 1.5, 3.0)
+"""Coordinates that are traversed at most, and where, in standard deviations of the prior."""
 
 
 def made_up_rows(subject: Subject) -> Section:
@@ -41,10 +44,35 @@ def reconstructed_rows(subject: Subject) -> Section:
     return Section(
         "reconstructions",
         "Reconstructions",
-        "Test rows picked at random. In each pair, the original is above, and below, fainter, is what the model expects "
-        "when all it keeps is the code: means of numbers, the most probable levels.",
+        "Test rows picked at random. In each pair, the original is above, and below, fainter, is what the model "
+        "expects when all it keeps is the code: means of numbers, the most probable levels.",
         "reconstructions that are all alike.",
         Grid(cells.names, cells.are_numbers, (Group("", tuple(chain(*pairs))),), cells.note),
+    )
+
+
+def traversed_rows(subject: Subject) -> Section:
+    """The section on what each coordinate means."""
+    cells, latent, activity = subject.cells, subject.latent, subject.activity
+    coordinates = traversed(activity)[:COORDINATES]
+    ways = subject.fitted.traverse(
+        typical_row(subject), latent=latent, coordinates=coordinates, steps=len(AT), reach=AT[-1], seed=subject.seed
+    )
+    shares = activity.variance / activity.variance.sum()
+    groups = tuple(
+        Group(
+            f"{latent}[{d}], {percent(float(shares[d]))}", beside(cells.lines(way), [f"{number(at, 1)} σ" for at in AT])
+        )
+        for d, way in zip(coordinates, ways, strict=True)
+    )
+    return Section(
+        "traversals",
+        "Traversals",
+        f"What each coordinate of the latent {latent} does, the most active first: one typical test row is encoded, "
+        f"then that coordinate alone goes from {MINUS}3 to +3 standard deviations of the prior. The cells are what the "
+        "model expects. The percentage is the coordinate's share of the variance of all codes.",
+        "groups in which nothing changes: coordinates that are not used.",
+        Grid(("at", *cells.names), (True, *cells.are_numbers), groups, cells.note),
     )
 
 

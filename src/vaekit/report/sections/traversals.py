@@ -35,7 +35,7 @@ def traversals(subject: Subject) -> Section:
 
 
 def _strips(subject: Subject) -> tuple[Strip, ...]:
-    activity, typical = subject.activity, _typical(subject)
+    activity, typical = subject.activity, typical_row(subject)
     code = subject.fitted.encode(typical, latent=subject.latent, seed=subject.seed)[0]
     coordinates = traversed(activity)
     centre, spread = _prior_scale(subject)
@@ -58,7 +58,7 @@ def traversed(activity: Activity) -> list[int]:
     return (active or activity.ranking)[:ROWS]
 
 
-def _typical(subject: Subject) -> Dataset:
+def typical_row(subject: Subject) -> Dataset:
     """The test row that is explained as well as the median one."""
     by_score = subject.evaluation.row_scores.argsort()
     return subject.test.take(by_score[len(by_score) // 2 :][:1])
