@@ -65,17 +65,19 @@ autodoc_inherit_docstrings = False
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 autodoc_preserve_defaults = True
-autodoc_default_options = {"members": True}
+# What scikit-learn adds to estimators refers to pages of its own.
+autodoc_default_options = {"members": True, "exclude-members": "set_fit_request, set_score_request"}
 python_use_unqualified_type_names = True
 python_maximum_signature_line_length = 80
 napoleon_numpy_docstring = False
 
 # Types of other packages, and names a module gives to types for its own use, are not documented here.
 nitpick_ignore_regex = [
-    ("py:.*", r"(torch|numpy|pathlib|collections|datetime|typing|abc|rich|nn)\..*"),
+    ("py:.*", r"(torch|numpy|pandas|pathlib|collections|datetime|typing|abc|rich|nn)\..*"),
     ("py:.*", r"vaekit\.(common\.registry\.T|common\.chunks\.T_co|nets\.mlp\.LinearLayer)"),
     # Types inside signatures that the reference does not list by themselves.
-    ("py:class", r"vaekit\.(core|families|flows|objectives|priors|train)\.\w+\.\w+"),
+    ("py:class", r"vaekit\.(core|families|flows|objectives|priors|recipes|train)(\.\w+)+\.\w+"),
+    ("py:class", r"vaekit\.defaults\.V"),
     ("py:.*", r"\w+"),
 ]
 

@@ -31,7 +31,7 @@ def numbers_apart(members: Sequence[nn.Module]) -> dict[Place, tuple[Number, ...
     >>> from vaekit.objectives import Elbo
     >>> numbers_apart([Elbo(beta=1.0), Elbo(beta=4.0)])
     {('', 'beta'): (Constant(value=1.0, steps=1), Constant(value=4.0, steps=1))}
-    >>> numbers_apart([Elbo(samples=1), Elbo(samples=2)])
+    >>> numbers_apart([Elbo(samples=2), Elbo(samples=3)])
     Traceback (most recent call last):
     vaekit.train.alike.NotTogether: samples differs between the models
     """

@@ -13,7 +13,7 @@ def judge_of(objective: Objective) -> Objective:
 
     >>> from vaekit.objectives import Iwae
     >>> judge_of(Elbo(beta=4.0)), judge_of(Iwae(8)).called
-    (Elbo(beta=Constant(value=1.0), free_bits=0.0, kl=analytic_kl, samples=1), 'importance-weighted bound')
+    (Elbo(beta=Constant(value=1.0, steps=1), free_bits=0.0, kl=analytic_kl, samples=1), 'importance-weighted bound')
     """
     return objective.judge() or Elbo()
 
