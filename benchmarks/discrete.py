@@ -24,10 +24,10 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import records
-from pace import falling
 
 import vaekit
 from vaekit.data import load_data
+from vaekit.tabular import falling
 from vaekit.train import describe
 
 JANG = "Jang, Gu and Poole, 2017"

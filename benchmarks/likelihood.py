@@ -21,10 +21,10 @@ from pathlib import Path
 from typing import Any
 
 import records
-from pace import falling
 
 import vaekit
 from vaekit.data import load_data
+from vaekit.tabular import falling
 from vaekit.train import describe
 
 MODELS = Path(__file__).parents[1] / "runs" / "likelihood"

@@ -201,6 +201,8 @@ def _summary(found: Sequence[Mapping[str, Any]]) -> str:
         "learnt from. Normal-only: half of the normal rows are learnt from, the others and all odd rows are tested.",
         "Contaminated: all rows are learnt from, and tested. Defaults only; OneClassSVM learns from at most",
         f"{SVM_ROWS:,} rows. Asked of vaekit: {', '.join(f'{at} % {name}' for name, at in TARGETS.items())}.",
+        "vaekit is told which of the two it is (`novelty`); its defaults, one for all sets, were chosen with these",
+        "sets in view.",
         *failures(found),
     )
 

@@ -122,7 +122,7 @@ class Defaults:
     def of_completion(rows: int, columns: int, kinds: Sequence[str] = ()) -> Defaults:
         """The defaults where holes are to be filled: an importance-weighted bound learns long, at a rate that falls.
 
-        They were chosen on cells that were hidden from training, of two sets of about a thousand rows.
+        They were chosen on a few tables of about a thousand rows, some of them those of the benchmark.
 
         >>> chosen = Defaults.of_completion(1000, 8)
         >>> chosen.latent, chosen.hidden, chosen.max_epochs, chosen.members

@@ -86,7 +86,7 @@ def fit_table(
     rows = frame if isinstance(frame, Dataset) else _rows_of(frame, schema)
     form, chosen = form_of(rows, plain, scale), defaults or defaults_of(rows)
     if verbose:
-        say("\n".join(chosen.words))
+        say("\n".join(words_of_fit(chosen)))
     built = build(recipe, form, seed=seed, **{**model_of(chosen), **model})
     settings = {**training_of(chosen), **training}
     if chosen.falls and not isinstance(settings["learning_rate"], Schedule):
@@ -109,6 +109,12 @@ def training_of(chosen: Defaults) -> dict[str, Any]:
     """The settings of `fit` among these."""
     names = ("max_epochs", "batch_size", "learning_rate", "validation", "patience")
     return {name: getattr(chosen, name) for name in names}
+
+
+def words_of_fit(chosen: Defaults) -> tuple[str, ...]:
+    """What there is to say of the choices that one fit takes up, a line each."""
+    used = {*model_of(chosen), *training_of(chosen)}
+    return tuple(line for line in chosen.words if line.split(" = ")[0] in used)
 
 
 def falling(rate: float, updates: int) -> Schedule:

@@ -14,7 +14,9 @@ from train.toys import FirstValue, Follow, Pull, centre_model, rows, weights_of
 from vaekit.common.errors import TrainingDiverged, UsageError
 from vaekit.common.seeds import seeded
 from vaekit.core import VAE
-from vaekit.objectives import Constant, Cosine, Elbo, Linear, Step
+from vaekit.objectives import Constant, Cosine, Elbo, Iwae, Linear, Miwae, Step, Trimmed
+from vaekit.objectives.gradients import DoublyReparameterised
+from vaekit.objectives.importance import Weighted
 from vaekit.recipes import build
 from vaekit.train import OPTIMIZERS, Settings, mean_terms, train
 from vaekit.train.players import Limits, Player
@@ -184,6 +186,31 @@ def test_the_best_epoch_of_a_real_model_is_reproduced_by_its_weights() -> None:
     with seeded(3):
         again = mean_terms(found.model, Elbo(), rows(DIGITS[:9]))
     assert again.elbo == max(epoch.score for epoch in found.history)
+
+
+@pytest.mark.parametrize("objective", [Iwae(20), Iwae(20, DoublyReparameterised()), Miwae(5, 4)])
+def test_an_importance_weighted_run_is_judged_by_its_own_bound(objective: Weighted) -> None:
+    """Its posterior serves many draws: the ELBO of the epoch that is kept need not be the greatest."""
+    model, _ = small_vae()
+    found = train(model, objective, rows(DIGITS), rows(DIGITS[:9]), settings(seed=3, optimizer="adam", max_epochs=6))
+    bound = [epoch.held_out for epoch in found.history if epoch.held_out is not None]
+    assert {means.measure for means in bound} == {"importance-weighted bound"}
+    assert all(means.score == means.value > cast(float, means.elbo) for means in bound)
+    assert found.best_epoch == max(found.history, key=lambda epoch: epoch.score).number
+    with seeded(3):
+        again = mean_terms(found.model, Weighted(objective.bound), rows(DIGITS[:9]), seed=3)
+    assert again.value == max(means.value for means in bound)
+
+
+def test_a_trimmed_run_is_judged_without_the_outliers_that_are_held_out() -> None:
+    model, _ = small_vae()
+    held_out = DIGITS[:10].clone()
+    held_out[0] = 1 - held_out[0].round()
+    trimmed = Trimmed(Elbo(), 0.2)
+    found = train(model, trimmed, rows(DIGITS), rows(held_out), settings(seed=3, optimizer="adam", max_epochs=2))
+    means = found.history[-1].held_out
+    assert means is not None
+    assert means.score == means.value > cast(float, means.elbo)
 
 
 def test_without_held_out_rows_training_goes_to_the_end() -> None:

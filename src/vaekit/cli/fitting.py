@@ -23,7 +23,7 @@ from vaekit.evaluate import Evaluation
 from vaekit.fitting import fit, held_out_rows
 from vaekit.model import FittedVAE
 from vaekit.recipes import RECIPES, build
-from vaekit.tabular import form_of
+from vaekit.tabular import form_of, words_of_fit
 from vaekit.train.world import World, joining
 
 
@@ -45,7 +45,7 @@ class Request:
         """The request with a value for what was left open, and what there is to say of the values."""
         chosen = by_size(rows)
         request = replace(self, model=sized(self.model, chosen), training=settled(self.training, chosen))
-        return request, () if chosen is None else chosen.words
+        return request, () if chosen is None else words_of_fit(chosen)
 
     def as_config(self) -> dict[str, Any]:
         """The settings as a config file has them: `vaekit fit --config` takes them back."""

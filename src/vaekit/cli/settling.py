@@ -30,9 +30,12 @@ def by_size(rows: Dataset | Store) -> Defaults | None:
 
 
 def told_of(rows: Dataset | Store) -> tuple[str, ...]:
-    """What the columns of a table were taken for, to be looked at."""
-    if not isinstance(rows, Dataset) or rows.schema is None:
+    """What the columns of a table were taken for, to be looked at; of arrays, how many values are missing."""
+    if not isinstance(rows, Dataset):
         return ()
+    if rows.schema is None:
+        missing = int(rows.x.isnan().sum()) if rows.holes else 0
+        return (f"{missing:,} values are missing (NaN): left out of the likelihood",) if missing else ()
     lines = [(each.name, each.kind, each.missing, each.values, each.remark) for each in rows.schema.summary()]
     return tuple(table(("column", "kind", "missing", "values", "remark"), lines).plain())
 

@@ -95,26 +95,24 @@ def _descended(raw: Tensor, values: Tensor) -> Tensor:
 
 
 def peaks(values: Tensor) -> Marginal:
-    """Many peaks, each a normal that the net weighs: those that hang on other columns stay sharp, as behind a warp
-    they do not."""
+    """Many peaks, each a normal that the net weighs."""
     middle, unit = _moments(values)
-    return Marginal("peaks", start=tuple(_peaks_at_unit_scale(values).flatten().tolist()), shape=(middle, unit))
+    parts = _peaks_at_unit_scale((values - middle) / unit)
+    return Marginal("peaks", start=tuple(parts.flatten().tolist()), shape=(middle, unit))
 
 
 def gaussianise(values: Tensor) -> Marginal:
     """Many peaks by the warp that makes one normal of a mixture of them."""
     middle, unit = _moments(values)
-    parts = _peaks_at_unit_scale(values)
+    parts = _peaks_at_unit_scale((values - middle) / unit)
     return Marginal("normal", warp="gaussianise", shape=(middle, unit, *parts.flatten().tolist()))
 
 
-def _peaks_at_unit_scale(values: Tensor) -> Tensor:
+def _peaks_at_unit_scale(scaled: Tensor) -> Tensor:
     """A mixture `(3, K)` with as many components as the Bayesian criterion takes (Schwarz, 1978)."""
-    middle, unit = _moments(values)
-    scaled = (values - middle) / unit
     mixtures = [mixture(scaled, components) for components in COMPONENTS]
     cost = [
-        -loglik + (3 * k - 1) / 2 * math.log(len(values)) for (_, loglik), k in zip(mixtures, COMPONENTS, strict=True)
+        -loglik + (3 * k - 1) / 2 * math.log(len(scaled)) for (_, loglik), k in zip(mixtures, COMPONENTS, strict=True)
     ]
     return mixtures[cost.index(min(cost))][0]
 
