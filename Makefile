@@ -26,7 +26,7 @@ docs: .venv/.dev ## build docs/_build/html, every warning an error
 	@echo "docs: docs/_build/html/index.html"
 
 bench: .venv/.dev ## measure speed, memory, resuming and the code itself, and write benchmarks/RESULTS.md (about an hour)
-	for each in classic_job first_step fit_many streams distributed kills duplication results; do \
+	for each in classic_job first_step contention fit_many streams distributed kills duplication results; do \
 		GOMP_SPINCOUNT=3000 $(BIN)/python benchmarks/$$each.py || exit 1; \
 	done
 

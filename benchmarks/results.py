@@ -17,6 +17,7 @@ because the machine at hand could not do the whole, says so: its figure is no ma
 SCRIPTS = (
     "classic_job",
     "first_step",
+    "contention",
     "fit_many",
     "streams",
     "distributed",

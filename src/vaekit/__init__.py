@@ -10,7 +10,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from vaekit.common.cores import spare_the_cores
 from vaekit.common.lazy import names_in
+
+spare_the_cores()
 
 __version__ = "0.1.0"
 

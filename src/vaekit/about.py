@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -47,8 +48,9 @@ def density_of(model: VAE, x: Tensor) -> Density:
 def density_of_rows(model: VAE, rows: Dataset, encoding: Encoding) -> Density:
     """What it is for all of these rows as the model sees them: no likelihood, where it is none for some of them."""
     with seeded(0):
-        found = [density_of(model, encoding.encode(part)) for part in rows.x.split(8192)]
-    return next((density for density in found if not density.is_likelihood), found[0])
+        found = (density_of(model, encoding.encode(part)) for part in rows.x.split(8192))
+        first = next(found)
+        return next((density for density in chain([first], found) if not density.is_likelihood), first)
 
 
 def explains_holes(model: VAE, rows: Dataset) -> bool:

@@ -8,6 +8,7 @@ import signal
 import sys
 import zlib
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -31,6 +32,7 @@ from vaekit.objectives.control import Multiplier
 from vaekit.objectives.objective import OverBatch
 from vaekit.recipes import build
 from vaekit.train import Epoch, Resident, Settings, train
+from vaekit.train.checkpoint import Checkpoints
 from vaekit.train.world import World, joining
 
 with seeded(0):
@@ -79,19 +81,44 @@ def run(
     return Result(found.history, state, found.best_epoch)
 
 
-def resumed(world: World, strategy: str) -> dict[str, Result]:
-    """The same run through the public `fit`: at one go, and put down after an epoch to be taken up again."""
+def resumed(world: World, strategy: str) -> dict[str, Any]:
+    """The same run through the public `fit`: at one go, put down after an epoch, and interrupted within one."""
 
-    def fitted(name: str, **settings: Any) -> Result:
+    def place(name: str) -> Path:
+        return Path(os.environ["RANKS_FOLDER"]) / strategy / name
+
+    def fitted(name: str, interrupt: int = 0, **settings: Any) -> Result:
         model, objective = build("vae", (6,), latent=2, hidden=(8,), seed=world.rank)
-        place = Path(os.environ["RANKS_FOLDER"]) / strategy / name
-        chosen = {"batch_size": BATCH, "device": "cpu", "verbose": False, "ema": 0.9, "clip": 1.0, **settings}
-        found = fit(model, objective, Dataset(ROWS), strategy=strategy, checkpoints=place, **chosen)
+        objective.register_forward_pre_hook(Interrupts(interrupt))
+        chosen = {"batch_size": 4, "device": "cpu", "verbose": False, "ema": 0.9, "clip": 1.0, **settings}
+        found = fit(model, objective, Dataset(ROWS), strategy=strategy, checkpoints=place(name), **chosen)
         return Result(found.history, found.model.state_dict(), 0)
 
     begun = fitted("parted", max_epochs=1)
     assert len(begun.history) == 1
-    return {"parted": fitted("parted", max_epochs=3, resume=True), "whole": fitted("whole", max_epochs=3)}
+    with suppress(KeyboardInterrupt):
+        fitted("interrupted", max_epochs=3, interrupt=3)
+        raise AssertionError("the run was not interrupted")
+    world.collected("interrupted")  # the first rank has written
+    (kept,) = Checkpoints(place("interrupted")).found()
+    return {
+        "parted": fitted("parted", max_epochs=3, resume=True),
+        "interrupted": fitted("interrupted", max_epochs=3, resume=True),
+        "whole": fitted("whole", max_epochs=3),
+        "kept": kept.name,
+    }
+
+
+class Interrupts:
+    """Sends this process a SIGINT when it is called for the n-th time."""
+
+    def __init__(self, n: int) -> None:
+        self.left = n
+
+    def __call__(self, *_: object) -> None:
+        self.left -= 1
+        if self.left == 0:
+            signal.raise_signal(signal.SIGINT)
 
 
 def streamed(world: World) -> Result:

@@ -105,6 +105,14 @@ def test_a_run_put_down_and_taken_up_is_the_same_to_the_bit(two: dict[str, list[
         assert outcome(found["parted"]) == outcome(found["whole"])
 
 
+@pytest.mark.parametrize("case", ["resumed", "resumed_fsdp"])
+def test_a_run_interrupted_within_an_epoch_is_the_same_to_the_bit(two: dict[str, list[Any]], case: str) -> None:
+    for found in two[case]:
+        assert found["kept"] == "epoch-00001-batch-000016"
+        assert len(found["interrupted"].history) == 3
+        assert outcome(found["interrupted"]) == outcome(found["whole"])
+
+
 @pytest.mark.parametrize("case", ["draws", "fsdp_vamp"])
 def test_what_is_held_out_is_explained_by_the_same_draws(two: dict[str, list[Result]], case: str) -> None:
     """With weights that hardly move, the held-out terms of a model that draws are those of one process."""

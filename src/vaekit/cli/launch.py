@@ -34,7 +34,6 @@ def launch(app: App, argv: Sequence[str]) -> int:
 
     Of several ranks that run the same one tells of an error.
     """
-    spare_the_cores()
     signal.signal(signal.SIGTERM, _terminate)
     try:
         with warnings.catch_warnings():
@@ -51,15 +50,6 @@ def launch(app: App, argv: Sequence[str]) -> int:
         return 0
     except Exception as error:
         return _complain(error, 1, argv)
-
-
-def spare_the_cores() -> None:
-    """Let a thread that waits for another spin for microseconds, not milliseconds, before it sleeps.
-
-    Long spins starve a second process on the same cores; none at all cost half the speed of small steps. The OpenMP
-    runtime reads this once, when torch is loaded.
-    """
-    os.environ.setdefault("GOMP_SPINCOUNT", "3000")
 
 
 def _run(app: App, argv: list[str]) -> int:

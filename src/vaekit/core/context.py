@@ -10,10 +10,10 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Final
 
-import torch
 from torch import Size, Tensor, nn
 
 from vaekit.common.errors import UsageError
+from vaekit.common.shapes import broadcast
 
 Context = Mapping[str, Tensor]
 LEAD: Final = 2
@@ -35,7 +35,7 @@ def apply_folded(net: nn.Module, inputs: Sequence[Tensor]) -> Tensor:
     Inputs `(sample or 1, batch or 1, *event)` are broadcast to a common lead, folded to `(sample * batch, *event)`
     for the net, and its output is unfolded again.
     """
-    lead = torch.broadcast_shapes(*(value.shape[:LEAD] for value in inputs))
+    lead = broadcast(*(value.shape[:LEAD] for value in inputs))
     folded = [value.expand(*lead, *value.shape[LEAD:]).flatten(0, 1) for value in inputs]
     output: Tensor = net(*folded)
     unfolded: Tensor = output.unflatten(0, lead)

@@ -25,7 +25,7 @@ def scaled(raw: Tensor) -> Tensor:
     >>> scaled(torch.tensor([0, 51, 255], dtype=torch.uint8))
     tensor([0.0000, 0.2000, 1.0000])
     """
-    return raw.to(torch.float32) / 255 if raw.dtype == torch.uint8 else raw
+    return raw.to(torch.float32).div_(255) if raw.dtype == torch.uint8 else raw
 
 
 class Binarize(Protocol):

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from vaekit.common.errors import UsageError
+from vaekit.common.shapes import broadcast
 from vaekit.core.conditional import Conditional, Deterministic
 from vaekit.core.context import LEAD, Context
 from vaekit.core.notation import Formula, Symbol, formula_of
@@ -57,7 +58,7 @@ class Flow(Conditional):
         if self.reads is None:
             return FlowDistribution(base, self.bijection())
         read = self.reads(context).flatten(LEAD)
-        lead = torch.broadcast_shapes(base.batch_shape, read.shape[:LEAD])
+        lead = broadcast(base.batch_shape, read.shape[:LEAD])
         return FlowDistribution(base.expand(lead), self.bijection(read))
 
     def _check(self, base: Distribution) -> None:

@@ -10,6 +10,8 @@ from torch import Size, Tensor
 from torch.distributions import Distribution, Independent, MultivariateNormal, Normal, Transform, constraints
 from torch.distributions.constraints import Constraint
 
+from vaekit.common.shapes import broadcast
+
 Shape = Size | list[int] | tuple[int, ...]
 PAIRS = 128
 """Pairs of opposite base points that a mean is taken over."""
@@ -53,7 +55,7 @@ class FlowDistribution(Distribution):
     def log_prob(self, value: Tensor) -> Tensor:
         """log p(value), of a value with any leading shape that broadcasts with the batch's."""
         vectors = self._vector(value)
-        lead = torch.broadcast_shapes(vectors.shape[:-1], self.batch_shape)
+        lead = broadcast(vectors.shape[:-1], self.batch_shape)
         e, log_det = with_log_det(self.to_base, vectors.expand(*lead, -1))
         return self.base.log_prob(self._event(e)) + log_det
 

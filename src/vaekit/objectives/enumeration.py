@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.distributions import Distribution
 
 from vaekit.common.errors import UsageError
+from vaekit.common.shapes import broadcast
 from vaekit.core.conditional import Deterministic, Explains
 from vaekit.core.context import Context, as_given
 from vaekit.core.latent import Draw, Latent, draw
@@ -187,7 +188,7 @@ def infer(model: VAE, names: Sequence[str], context: dict[str, Tensor], samples:
             continue
         if isinstance(part, Latent):
             posterior = part.posterior(context)
-            lead = torch.broadcast_shapes(posterior.batch_shape, (samples, context["x"].shape[1]))
+            lead = broadcast(posterior.batch_shape, (samples, context["x"].shape[1]))
             draws[name] = draw(posterior, (lead[0], lead[1]))
             context[name] = draws[name].value
         else:

@@ -12,6 +12,7 @@ from torch.distributions import Distribution
 from torch.distributions.constraints import Constraint
 
 from vaekit.common.errors import UsageError
+from vaekit.common.shapes import broadcast
 from vaekit.core.conditional import Conditional, Deterministic
 from vaekit.core.context import LEAD, Context, read
 from vaekit.core.meeting import Rows
@@ -89,7 +90,7 @@ class VampPrior(Conditional):
 
     def forward(self, context: Context) -> Mixture:
         conditions = dict(zip(self.given, read(context, self.given), strict=True))
-        lead = torch.broadcast_shapes((1, 1), *(value.shape[:LEAD] for value in conditions.values()))
+        lead = broadcast((1, 1), *(value.shape[:LEAD] for value in conditions.values()))
         inputs = self.pseudo_inputs
         log_weights = inputs.new_full((len(inputs),), -math.log(len(inputs)))
         each = self._each(inputs, conditions, lead)

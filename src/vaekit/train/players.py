@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from operator import attrgetter
 from typing import Any
 
@@ -129,8 +130,8 @@ def players_of(
 
 def differentiate(players: Sequence[Player], terms: Terms, weight: Tensor | float = 1.0) -> None:
     """Give each player's parameters the gradient of its own goal, times a weight, all from one forward pass."""
-    for player in players:
-        player.optimizer.zero_grad(set_to_none=True)
+    for parameter in chain.from_iterable(player.parameters for player in players):
+        parameter.grad = None
     alone = len(players) == 1
     for player in players:
         loss = -weight * player.goal(terms).mean()

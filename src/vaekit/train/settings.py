@@ -15,6 +15,7 @@ from vaekit.common.errors import UsageError
 from vaekit.common.registry import Registry
 from vaekit.core.precision import Precision
 from vaekit.objectives import Schedule
+from vaekit.train.eager import eager
 from vaekit.train.players import Limits
 from vaekit.train.strategy import STRATEGIES
 
@@ -24,11 +25,11 @@ MakeOptimizer = Callable[..., Optimizer]
 OPTIMIZERS: Registry[MakeOptimizer] = Registry(
     "optimizer",
     {
-        "adam": partial(torch.optim.Adam, fused=True),
-        "adamw": partial(torch.optim.AdamW, fused=True),
-        "adamax": torch.optim.Adamax,
-        "sgd": torch.optim.SGD,
-        "momentum": partial(torch.optim.SGD, momentum=0.9, nesterov=True),
+        "adam": partial(eager(torch.optim.Adam), fused=True),
+        "adamw": partial(eager(torch.optim.AdamW), fused=True),
+        "adamax": eager(torch.optim.Adamax),
+        "sgd": eager(torch.optim.SGD),
+        "momentum": partial(eager(torch.optim.SGD), momentum=0.9, nesterov=True),
     },
 )
 

@@ -14,10 +14,12 @@ from vaekit.core import Batch
 from vaekit.objectives import Schedule, Step
 from vaekit.objectives.schedules import schedule
 from vaekit.train.alike import NotTogether
+from vaekit.train.eager import eager
 from vaekit.train.settings import Settings
 from vaekit.train.stack import Stack, Values
 
-ELEMENTWISE: Final = (torch.optim.Adam, torch.optim.AdamW, torch.optim.Adamax, torch.optim.SGD)
+TORCHS: Final = (torch.optim.Adam, torch.optim.AdamW, torch.optim.Adamax, torch.optim.SGD)
+ELEMENTWISE: Final = (*TORCHS, *map(eager, TORCHS))
 """Optimisers that move each weight by itself, by a step in proportion to the learning rate."""
 
 

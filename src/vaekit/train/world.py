@@ -212,7 +212,7 @@ def joining(patience: timedelta = PATIENCE) -> Iterator[World]:
 
 @contextmanager
 def _joined(patience: timedelta) -> Iterator[World]:
-    # An optimiser loads this when it is made. Loaded while there is a process group, it keeps the group's threads alive
+    # Exchanges and optimisers may load this. Loaded while there is a process group, it keeps the group's threads alive
     # past the group's end, and a thread that outlives the interpreter aborts the process.
     importlib.import_module("torch._dynamo")
     store, rank, size = _meeting_place(patience)
