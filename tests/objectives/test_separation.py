@@ -10,7 +10,7 @@ from vaekit.common.errors import UsageError
 from vaekit.common.seeds import seeded
 from vaekit.core import VAE, Batch, Latent, Parametric
 from vaekit.families import Known, Normal, OneHot
-from vaekit.objectives import Elbo, Enumerate, Separated, SeparationWeights, Step
+from vaekit.objectives import Elbo, Enumerate, Separated, SeparationWeights, SmallMoves, Step
 from vaekit.objectives.separation import near_distance
 from vaekit.priors import classes
 from vaekit.recipes import build
@@ -51,6 +51,30 @@ def test_the_step_goes_where_the_posterior_changes_most() -> None:
     lost = -beside(model, x, smooth=2.0, radius=0.3)
     either = torch.minimum(*((lost - 2.0 * each).abs() for each in change))
     torch.testing.assert_close(either, torch.zeros(40).double(), rtol=0, atol=1e-6)
+
+
+def test_a_move_costs_what_it_changes() -> None:
+    model, x = two_classes().double(), torch.randn(40, 3).double()
+    weights = SeparationWeights(smooth=0.0, spread=0.0, certain=0.0, alike=3.0)
+    inner = Enumerate("y", Elbo())
+    found = Separated(inner, weights, moves=lambda rows: 2 * rows)(model, Batch(x), Step.first())
+    q, moved = belief(model, x), belief(model, 2 * x)
+    lost = 3.0 * (q * (q.log() - moved.log())).sum(1)
+    torch.testing.assert_close(found.elbo - found.value, lost)
+    assert lost.min() > 0
+    unmoved = Separated(inner, weights)(model, Batch(x), Step.first())
+    torch.testing.assert_close(unmoved.value, unmoved.elbo)
+
+
+def test_images_are_moved_and_other_rows_are_not() -> None:
+    images, rows = (build("smooth_gm_vae", shape).objective for shape in ((1, 8, 8), (6,)))
+    assert isinstance(images, Separated)
+    assert isinstance(rows, Separated)
+    assert images.moves == SmallMoves()
+    assert rows.moves is None
+    still = build("smooth_gm_vae", (1, 8, 8), alike=0.0).objective
+    assert isinstance(still, Separated)
+    assert still.moves is None
 
 
 def test_the_entropies_are_those_of_the_batch_and_of_its_rows() -> None:

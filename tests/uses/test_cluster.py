@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -13,7 +14,7 @@ from vaekit.families import Known, OneHot
 from vaekit.families import Normal as NormalFamily
 from vaekit.priors import LearnedMixture, classes, standard_normal
 from vaekit.recipes import build
-from vaekit.uses.cluster import OfTheCodes, cluster, clusterer, start_clusters
+from vaekit.uses.cluster import OfTheCodes, cluster, clusterer, likely_number, start_clusters
 
 CENTRES = torch.tensor([[0.0, 4.0], [4.0, 0.0], [-4.0, -4.0]])
 
@@ -102,6 +103,16 @@ def test_it_tells_of_rows_it_was_not_fitted_to() -> None:
     clusters = clusterer(codes_that_are_rows(), Batch(x), most=15)
     assert isinstance(clusters, OfTheCodes)
     torch.testing.assert_close(clusters(Batch(x[:10])).probabilities, clusters(Batch(x)).probabilities[:10])
+
+
+def test_three_clusters_in_few_rows_of_many_coordinates_are_three() -> None:
+    """A variational mixture that starts with 30 components keeps nearly all of them here."""
+    generator = np.random.default_rng(0)
+    middles = 4 * generator.normal(size=(3, 7))
+    codes = np.concatenate([middle + generator.normal(size=(60, 7)) for middle in middles])
+    assert likely_number(codes, most=30) == 3
+    assert likely_number(codes, most=2) == 2
+    assert likely_number(generator.normal(size=(200, 7)), most=30) == 1
 
 
 def test_one_can_ask_for_a_mixture_of_codes_of_a_model_with_clusters() -> None:

@@ -17,6 +17,7 @@ from vaekit.objectives.importance import Ciwae, Iwae, Miwae, Piwae, Renyi, Weigh
 from vaekit.objectives.kl import KL, analytic_kl, coordinate_kl, sampled_kl
 from vaekit.objectives.mmd import GaussianKernel, InverseMultiquadric, Kernel, Mmd, mmd_squared
 from vaekit.objectives.moments import DipI, DipII
+from vaekit.objectives.moves import SmallMoves
 from vaekit.objectives.objective import Objective, Step, Terms, TraceObjective
 from vaekit.objectives.penalty import LatentPenalty, Penalised, Penalty
 from vaekit.objectives.quantization import Commitment
@@ -76,6 +77,7 @@ __all__ = [
     "Schedule",
     "Separated",
     "SeparationWeights",
+    "SmallMoves",
     "Stakes",
     "Step",
     "StickTheLanding",

@@ -18,6 +18,7 @@ from vaekit.core.notation import Formula, Symbol, formula_of
 from vaekit.core.trace import Batch
 from vaekit.core.vae import VAE
 from vaekit.objectives.enumeration import listed, posterior_before_others
+from vaekit.objectives.moves import Moves
 from vaekit.objectives.objective import Objective, OverBatch, Step, Terms
 
 RANK: Final = 25
@@ -42,9 +43,11 @@ class SeparationWeights:
     """Of the entropy of each row's values: each row has one."""
     radius: float = 0.25
     """How long the step is, as a share of the distance between neighbours in a batch."""
+    alike: float = 50.0
+    """Of the change of q(y | x) when a row is moved, where there are moves."""
 
     def __post_init__(self) -> None:
-        if not min(self.smooth, self.spread, self.certain, self.radius) >= 0:
+        if not min(self.smooth, self.spread, self.certain, self.radius, self.alike) >= 0:
             raise UsageError(f"{self}: a weight of a separation, and its radius, are 0 or more")
 
 
@@ -52,18 +55,19 @@ class Separated(OverBatch, Objective):
     r"""An objective with a discrete latent y whose borders are pressed away from the data.
 
     .. math:: L + \lambda_H \, H\bigl(E_x \, q(y \mid x)\bigr) - \lambda_h \, E_x H(q(y \mid x))
-        - \lambda_s \, KL(q(y \mid x) \,\|\, q(y \mid x + r)), \qquad
-        r = \arg\max_{\|r\| = \rho d} KL(q(y \mid x) \,\|\, q(y \mid x + r))
+        - \lambda_s \, KL(q(y \mid x) \,\|\, q(y \mid x + r)) - \lambda_a \, KL(q(y \mid x) \,\|\, q(y \mid T x)),
+        \qquad r = \arg\max_{\|r\| = \rho d} KL(q(y \mid x) \,\|\, q(y \mid x + r))
 
     The first two are a weighted mutual information of x and y over the batch. The third is virtual adversarial
     training: q is not to change along a short step r in the direction in which it changes most, found by one gradient
     from a random start. d is the distance between near rows, a mean over the batch: steps are equally long everywhere,
-    so that to part a dense class costs more than to part two. No row is augmented, and the value is no bound;
-    `Terms.elbo` stays the plain one.
+    so that to part a dense class costs more than to part two. The last is of rows that are moved, where it is known
+    which moves T make no other row of one. The value is no bound; `Terms.elbo` is the plain one, of unmoved rows.
 
     Args:
         objective: what stands first: an `Enumerate` of y.
-        weights: of the three parts, and the length of the step.
+        weights: of the parts, and the length of the step.
+        moves: what may be done to a row without making another of it: `SmallMoves()` of images. None where nothing.
 
     The posterior of y may read x and what is computed of it. Rows are arrays without holes.
 
@@ -78,16 +82,20 @@ class Separated(OverBatch, Objective):
 
     compares_pairs = True
 
-    def __init__(self, objective: Objective, weights: SeparationWeights = SeparationWeights()) -> None:
+    def __init__(
+        self, objective: Objective, weights: SeparationWeights = SeparationWeights(), moves: Moves | None = None
+    ) -> None:
         super().__init__()
         if objective.sums_out is None:
             raise UsageError("a separation is of a latent that is summed out: put Enumerate(...) first")
         self.objective, self.weights, self.latent = objective, weights, objective.sums_out
+        self.moves = moves
 
     def forward(self, model: VAE, batch: Batch, step: Step) -> Terms:
         terms: Terms = self.objective(model, batch, step)
         log_q = self._log_q(model, batch)
-        lost = self.weights.smooth * self._change(model, batch, log_q.detach())
+        with statistics_kept(model):
+            lost = self._changes(model, batch, log_q.detach())
         return replace(terms, value=terms.value + self._information(log_q) - lost)
 
     def _information(self, log_q: Tensor) -> Tensor:
@@ -102,24 +110,30 @@ class Separated(OverBatch, Objective):
         values = listed(posterior, self.latent)
         return posterior.log_prob(values.unsqueeze(1).unsqueeze(1)).squeeze(1).expand(-1, len(batch)).T
 
-    def _change(self, model: VAE, batch: Batch, log_q: Tensor) -> Tensor:
-        """KL(q(y | x) || q(y | x + r)) at the worst step r, `(batch,)`."""
+    def _changes(self, model: VAE, batch: Batch, log_q: Tensor) -> Tensor:
+        """What q(y | x) changes at the worst step and by a move, weighed, `(batch,)`."""
         near = near_distance(batch.x)
-        with statistics_kept(model):
-            worst = self._worst(model, batch, log_q, near)
-            moved = self._log_q(model, replace(batch, x=batch.x + self.weights.radius * near * worst))
-        return divergence(log_q, moved)
+        step = self.weights.radius * near * self._worst(model, batch, log_q, near)
+        lost = self.weights.smooth * self._change(model, batch, log_q, batch.x + step)
+        if self.moves is None or not self.weights.alike:
+            return lost
+        return lost + self.weights.alike * self._change(model, batch, log_q, self.moves(batch.x))
+
+    def _change(self, model: VAE, batch: Batch, log_q: Tensor, x: Tensor) -> Tensor:
+        """KL(q(y | x) || q(y | x')) of rows and others in their place, `(batch,)`."""
+        return divergence(log_q, self._log_q(model, replace(batch, x=x)))
 
     def _worst(self, model: VAE, batch: Batch, log_q: Tensor, near: Tensor) -> Tensor:
         """The direction in which q changes most, of length 1, by a gradient at a step in a random one."""
         with torch.enable_grad():
             start = directions(torch.randn_like(batch.x)).requires_grad_()
-            change = divergence(log_q, self._log_q(model, replace(batch, x=batch.x + PROBE * near * start)))
+            change = self._change(model, batch, log_q, batch.x + PROBE * near * start)
             (along,) = torch.autograd.grad(change.sum(), start)
         return directions(along)
 
     def extra_repr(self) -> str:
-        return f"{self.latent!r}, {self.weights}"
+        moved = "" if self.moves is None else f", {self.moves}"
+        return f"{self.latent!r}, {self.weights}{moved}"
 
     def formula(self, name: str) -> Formula:
         """The objective, and what is beside it."""
@@ -127,7 +141,11 @@ class Separated(OverBatch, Objective):
         q = f"q({y} | x)"
         beside = f"{w.spread:g} H(E_x {q}) − {w.certain:g} H({q}) − {w.smooth:g} KL({q} ‖ q({y} | x + r))"
         step = Symbol("r", f"the step of {w.radius:g} of the distance between near rows along which {q} changes most")
-        return Formula(name, "=", f"{first.body} + {beside}", first.where, (*first.all_symbols, step))
+        symbols = (*first.all_symbols, step)
+        if self.moves is None:
+            return Formula(name, "=", f"{first.body} + {beside}", first.where, symbols)
+        moved, move = f"{w.alike:g} KL({q} ‖ q({y} | T x))", Symbol("T", f"a move at random: {self.moves}")
+        return Formula(name, "=", f"{first.body} + {beside} − {moved}", first.where, (*symbols, move))
 
 
 def entropy(log_p: Tensor) -> Tensor:

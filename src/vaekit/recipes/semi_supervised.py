@@ -11,7 +11,8 @@ from vaekit.common.errors import UsageError
 from vaekit.core import VAE, Condition, Latent, Parametric
 from vaekit.families import Normal, OneHot
 from vaekit.nets import Dense
-from vaekit.objectives import Elbo, Enumerate, Separated, SeparationWeights
+from vaekit.nets.shapes import is_map
+from vaekit.objectives import Elbo, Enumerate, Separated, SeparationWeights, SmallMoves
 from vaekit.priors import LearnedMixture, classes
 from vaekit.recipes.classic import one_latent
 from vaekit.recipes.parts import Parts
@@ -92,12 +93,14 @@ def smooth_gm_vae(
     spread: float = 20.0,
     certain: float = 5.0,
     radius: float = 0.25,
+    alike: float = 50.0,
 ) -> Recipe:
     """The Gaussian-mixture VAE p(y), p(z | y), p(x | z) with q(y | x), q(z | x), and a q(y | x) that is made smooth.
 
     What is maximised is the ELBO with y summed out, alpha log q(y | x) where y is known, and `Separated`: the mutual
-    information of x and y, less the change of q(y | x) along a step in its worst direction. With labels, of which -1
-    is not known, it is a classifier; without any it finds clusters.
+    information of x and y, less the change of q(y | x) along a step in its worst direction, and of images by a small
+    turn, slant, stretch and shift (`alike=0` leaves that out). With labels, of which -1 is not known, it is a
+    classifier; without any it finds clusters.
     """
     if not parts.form.smooth:
         raise UsageError("smooth_gm_vae takes steps from a row, which levels and holes forbid: take m2, or gm_vae")
@@ -105,8 +108,9 @@ def smooth_gm_vae(
     deep = replace(on_codes(parts).architecture, hidden=classifier, normalisation="batch")
     label = Latent(classes(y), replace(parts, architecture=deep).of_shape(labels).encoder(family=OneHot()))
     model = VAE(parts.decoder(), y=label, z=Latent(normal_of_each(parts, "y", y), parts.encoder()))
-    weights = SeparationWeights(smooth, spread, certain, radius)
-    return Recipe(model, Separated(Enumerate("y", Elbo(), classify), weights))
+    weights = SeparationWeights(smooth, spread, certain, radius, alike)
+    moves = SmallMoves() if alike and is_map(parts.event_shape) else None
+    return Recipe(model, Separated(Enumerate("y", Elbo(), classify), weights, moves))
 
 
 @recipe("clusters as a latent, each with a prior of its own", "Shu", 2016)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from importlib import import_module
-from typing import Any
+from typing import Any, Final
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -27,7 +28,11 @@ from vaekit.uses.encode import encode
 DRAWS = 16
 """Draws of the codes over which the responsibilities of a prior's clusters are averaged."""
 MOST = 30
-"""Clusters that a mixture of codes starts with."""
+"""Clusters that a mixture of codes has at most."""
+PATIENCE: Final = 3
+"""So many more clusters than the best number are tried before the search for it ends."""
+ENOUGH: Final = 10_000
+"""Codes that are enough to tell how many clusters there are."""
 
 
 @dataclass(frozen=True)
@@ -197,7 +202,8 @@ def is_discrete(latent: Latent) -> bool:
 def mixture_of_codes(model: VAE, batch: Batch, latent: str, most: int = MOST, seed: int = 0) -> OfTheCodes:
     """A variational mixture of normals, fitted to the codes of rows; components that no row is most probably of go.
 
-    The weights have a Dirichlet process prior that favours few, so that the number is inferred, up to `most`.
+    It starts with `likely_number` components, at most `most`, and its weights have a Dirichlet process prior that
+    favours fewer.
 
     Raises `DataError` for fewer than 2 rows, `UsageError` for no clusters.
 
@@ -209,7 +215,7 @@ def mixture_of_codes(model: VAE, batch: Batch, latent: str, most: int = MOST, se
         raise DataError(f"{len(batch)} rows: a mixture is fitted to the codes of at least 2")
     codes = vectors(model, batch, latent)
     mixture = import_module("sklearn.mixture").BayesianGaussianMixture(
-        n_components=min(most, len(batch)),
+        n_components=likely_number(codes, most, seed),
         weight_concentration_prior=1.0 / len(batch),
         max_iter=500,
         n_init=3,
@@ -217,6 +223,29 @@ def mixture_of_codes(model: VAE, batch: Batch, latent: str, most: int = MOST, se
     )
     used = mixture.fit_predict(codes)
     return OfTheCodes(model, latent, mixture, tuple(sorted(set(used.tolist()))))
+
+
+def likely_number(codes: np.ndarray, most: int, seed: int = 0) -> int:
+    """How many normals explain codes `(n, d)` best by the Bayesian information criterion, looked for from 1 upwards.
+
+    The search ends where as many as `PATIENCE` more have brought nothing. A variational mixture that starts with many
+    components seldom gives up enough of them: of 178 wines it kept 29.
+
+    Source: Schwarz, 1978.
+
+    >>> rows = np.random.default_rng(0).normal(size=(200, 2)) + np.repeat([[-9.0, 0.0], [9.0, 0.0]], 100, 0)
+    >>> likely_number(rows, most=10)
+    2
+    """
+    mixture, some = import_module("sklearn.mixture").GaussianMixture, codes[:: max(1, len(codes) // ENOUGH)]
+    best, least = 1, float("inf")
+    for number in range(1, min(most, len(some)) + 1):
+        told = float(mixture(number, n_init=2, random_state=seed).fit(some).bic(some))
+        if told < least:
+            best, least = number, told
+        elif number - best >= PATIENCE:
+            break
+    return best
 
 
 def start_clusters(model: VAE, batch: Batch, latent: str = "z", starts: int = 10, seed: int = 0) -> None:
