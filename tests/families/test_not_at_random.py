@@ -11,11 +11,12 @@ from torch.distributions import Normal as NormalDistribution
 from torch.nn.functional import logsigmoid
 
 from core.statistics import assert_mean, stderr
+from vaekit.common.errors import UsageError
 from vaekit.core import VAE, Batch, Family, Latent, Parametric
 from vaekit.families import Bernoulli, Known, Learned, Normal
 from vaekit.families.columns import Marginal
 from vaekit.families.missing import Observed
-from vaekit.families.not_at_random import ByNet, Missingness, NotAtRandom, SelfMasking
+from vaekit.families.not_at_random import ByNet, Missingness, NotAtRandom, SelfMasking, SelfMaskingOneWay
 from vaekit.nets import MLP
 from vaekit.nets.holes import HolesSeen
 from vaekit.objectives import Iwae, Step
@@ -157,6 +158,7 @@ def test_completions_weigh_with_what_made_the_holes(rows: Tensor) -> None:
     "mechanism",
     [
         SelfMasking((3,), centre=torch.tensor([1.0, 2.0, 3.0]), spread=2.0),
+        SelfMaskingOneWay((3,), towards=-1),
         ByNet(nn.Linear(3, 3)),
         ByNet(MLP([(6,)], (3,), (5,)), HolesSeen()),
     ],
@@ -173,6 +175,20 @@ def test_each_mechanism_is_a_distribution_of_holes(mechanism: Missingness) -> No
     torch.testing.assert_close(said.log_missing(x, patterns).exp().sum(), torch.ones(()).double())
 
 
+@pytest.mark.parametrize("towards", [1, -1])
+def test_a_curve_that_goes_one_way_never_turns_however_it_learns(towards: int) -> None:
+    mechanism = SelfMaskingOneWay((2,), towards)
+    mechanism.slope.data = torch.tensor([-3.0, 2.0])
+    low, high = mechanism(torch.zeros(1, 2)), mechanism(torch.ones(1, 2))
+    expected = towards * torch.tensor([-3.0, 2.0]).exp().log1p()
+    torch.testing.assert_close((high - low)[0], expected)
+
+
+def test_a_way_that_is_none_is_refused() -> None:
+    with pytest.raises(UsageError, match="1 if high values"):
+        SelfMaskingOneWay((2,), 0)
+
+
 def test_images_may_be_masked_by_themselves() -> None:
     net = nn.Sequential(nn.Linear(1, 16), nn.Unflatten(1, (1, 4, 4)))
     likelihood = NotAtRandom(Parametric(net, Observed(Bernoulli()), "z"), SelfMasking((1, 4, 4)))
@@ -183,7 +199,7 @@ def test_images_may_be_masked_by_themselves() -> None:
     assert found.isfinite().all()
 
 
-@pytest.mark.parametrize("missingness", ["self_masking", "linear", "general"])
+@pytest.mark.parametrize("missingness", ["self_masking", "high_missing", "low_missing", "linear", "general"])
 def test_tables_of_mixed_columns_have_each_mechanism(missingness: str) -> None:
     """Completed cells are values of their columns, and it learns: the bound rises."""
     columns = (Marginal("normal", shape=(40.0, 10.0), holes=True), Marginal("categorical", 3, (0.2, 0.3, 0.5)))

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from vaekit.common.errors import UsageError
 from vaekit.common.seeds import seeded
-from vaekit.nets import MLP, GatedLinear
+from vaekit.nets import MLP, GatedLinear, Shortcut
 
 
 def linears(net: nn.Module) -> list[nn.Linear]:
@@ -66,6 +66,16 @@ def test_starts_as_the_hand_written_classic_net_to_the_bit() -> None:
     x = torch.rand(2, 784)
     assert torch.equal(net(x), by_hand(x))
     assert [p.shape for p in net.parameters()] == [p.shape for p in by_hand.parameters()]
+
+
+def test_a_shortcut_is_affine_at_first_and_a_sum_for_ever() -> None:
+    net = Shortcut(MLP([(3,), (1,)], (2,), hidden=[5], activation=nn.Tanh), [(3,), (1,)]).double()
+    x, y = torch.randn(6, 3).double(), torch.randn(6, 1).double()
+    straight = affine(linears(net.affine)[0], torch.cat([x, y], 1))
+    torch.testing.assert_close(net(x, y), straight, rtol=0, atol=1e-12)
+    nn.init.normal_(net.net.layers[-1].weight)
+    torch.testing.assert_close(net(x, y), straight + net.net(x, y), rtol=0, atol=1e-12)
+    assert net.net(x, y).abs().min() > 0
 
 
 def test_without_hidden_layers_is_affine() -> None:

@@ -11,7 +11,18 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vaekit.common.errors import UsageError
-from vaekit.nets import ACTIVATIONS, NETS, NORMALISATIONS, Convolutional, Dense, Gated, NetBuilder, Residual, Size
+from vaekit.nets import (
+    ACTIVATIONS,
+    NETS,
+    NORMALISATIONS,
+    Convolutional,
+    Dense,
+    Gated,
+    NetBuilder,
+    Residual,
+    Size,
+    WithShortcut,
+)
 
 from .waking import awake
 
@@ -24,6 +35,7 @@ def smooth(normalisation: str) -> list[NetBuilder]:
     """One small builder of each kind, with smooth activations, so that no unit is dead."""
     return [
         Dense((8, 16), "silu", normalisation),
+        WithShortcut((8, 16), "silu", normalisation),
         Convolutional((8, 16), (5,), "silu", normalisation),
         Residual((8, 16), 2, "silu", normalisation),
     ]

@@ -93,6 +93,34 @@ def test_intervals_cover_as_often_as_they_say() -> None:
     assert abs(inside[:, MISSING].double().mean() - 0.9) < 5 * math.sqrt(0.09 / 600)
 
 
+def near(truth: LinearGaussian) -> LinearGaussian:
+    """Another that the same rows could be of."""
+    return LinearGaussian(truth.W + 0.2 * torch.randn_like(truth.W), truth.b + 0.4, truth.s)
+
+
+def test_several_models_are_asked_as_their_mixture_in_equal_shares() -> None:
+    one = LinearGaussian.random()
+    other, x = near(one), one.evidence.sample((5,))
+    models = [wrong(one), wrong(other)]
+    runs = [complete(models, Batch(holed(x)), 4000, seed, encode=asis) for seed in range(40)]
+    exact = torch.stack([conditional(truth, x)[0] for truth in (one, other)]).mean(0)
+    assert_mean(torch.stack([run.x[:, MISSING] for run in runs]), exact, slack=2e-3)
+
+
+def test_intervals_of_several_models_leave_out_as_much_of_their_mixture_as_they_say() -> None:
+    first = LinearGaussian.random()
+    truths, x = [first, near(first)], first.evidence.sample((20,))
+    found = complete([wrong(truth) for truth in truths], Batch(holed(x)), 8000, level=0.8, encode=asis)
+    assert found.low is not None
+    assert found.high is not None
+    told = [conditional(truth, x) for truth in truths]
+    normals = [NormalDistribution(mean, cov.diagonal().sqrt()) for mean, cov in told]
+    for end, share in ((found.low, 0.1), (found.high, 0.9)):
+        below = torch.stack([normal.cdf(end[:, MISSING]) for normal in normals]).mean(0)
+        assert (below - share).abs().median() < 0.02
+        assert (below - share).mean().abs() < 0.01
+
+
 def test_the_mode_of_a_normal_is_near_its_mean() -> None:
     truth = LinearGaussian.random()
     x = truth.evidence.sample((200,))
@@ -388,6 +416,8 @@ def test_what_cannot_be_is_refused() -> None:
         complete(model, x, 0)
     with pytest.raises(UsageError, match="between 0 and 1"):
         complete(model, x, level=90)
+    with pytest.raises(UsageError, match="no model"):
+        complete([], x)
     with pytest.raises(UsageError, match="at least 1 of each"):
         draw_completions(model, x, 0)
     with pytest.raises(UsageError, match="is a point"):

@@ -14,7 +14,7 @@ from vaekit.families.low_rank import LowRankNormal
 from vaekit.families.missing import Observed
 from vaekit.families.multinomial import Multinomial
 from vaekit.families.normal import FullNormal, Normal
-from vaekit.families.not_at_random import ByColumn, ByNet, Missingness, NotAtRandom, SelfMasking
+from vaekit.families.not_at_random import ByColumn, ByNet, Missingness, NotAtRandom, SelfMasking, SelfMaskingOneWay
 from vaekit.families.quantize import Codebook, FiniteScalar, Quantize, Quantizer, ResidualCodebook
 from vaekit.families.registry import LIKELIHOODS, POSTERIORS
 from vaekit.families.relaxation import Relaxation, SoftBits, SoftClasses
@@ -77,6 +77,7 @@ __all__ = [
     "ResidualCodebook",
     "Scale",
     "SelfMasking",
+    "SelfMaskingOneWay",
     "SoftBits",
     "SoftClasses",
     "Standardise",

@@ -10,8 +10,9 @@ import torch
 from torch import Size, Tensor, nn
 from torch.distributions import Distribution
 from torch.distributions.constraints import Constraint
-from torch.nn.functional import logsigmoid
+from torch.nn.functional import logsigmoid, softplus
 
+from vaekit.common.errors import UsageError
 from vaekit.core.conditional import Conditional, Explains
 from vaekit.core.context import LEAD, Context
 from vaekit.core.density import Density
@@ -54,11 +55,47 @@ class SelfMasking(Missingness):
         self.register_buffer("spread", torch.as_tensor(spread, dtype=self.slope.dtype))
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.offset + self.slope * (x - self.centre) / self.spread
+        return self.offset + self.slopes() * (x - self.centre) / self.spread
+
+    def slopes(self) -> Tensor:
+        """w, `(*event)`."""
+        return self.slope
 
     def written(self, reads: str) -> str:
         """The curve, as a term."""
         return f"Bernoulli(σ(a + w {reads}))"
+
+
+class SelfMaskingOneWay(SelfMasking):
+    r"""Self-masking of which it is known whether high or low values are missing: w is `towards` times a softplus.
+
+    Where nobody has seen a high value, what was observed hardly tells that there are any: whether the curve rises is
+    best said.
+
+    Args:
+        event_shape: of a row.
+        towards: 1 if high values are missing more, -1 if low ones are.
+
+    Raises `UsageError` for another direction.
+
+    Source: Ipsen, Mattei and Frellsen, 2021.
+
+    >>> bool((SelfMaskingOneWay((3,), towards=-1).slopes() < 0).all())
+    True
+    """
+
+    def __init__(self, event_shape: Sequence[int], towards: int) -> None:
+        super().__init__(event_shape)
+        if towards not in (-1, 1):
+            raise UsageError(f"masking towards {towards}: 1 if high values are missing more, -1 if low ones are")
+        self.towards = towards
+
+    def slopes(self) -> Tensor:
+        return self.towards * softplus(self.slope)
+
+    def written(self, reads: str) -> str:
+        """The curve, as a term."""
+        return f"Bernoulli(σ(a {'+' if self.towards > 0 else '−'} softplus(w) {reads}))"
 
 
 class ByColumn(Missingness):

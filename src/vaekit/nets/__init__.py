@@ -6,10 +6,10 @@
 torch.Size([5, 40])
 """
 
-from vaekit.nets.builders import NETS, Convolutional, Dense, Gated, NetBuilder, Residual
+from vaekit.nets.builders import NETS, Convolutional, Dense, Gated, NetBuilder, Residual, WithShortcut
 from vaekit.nets.conv import conv_levels
 from vaekit.nets.holes import HolesSeen
-from vaekit.nets.mlp import MLP, GatedLinear
+from vaekit.nets.mlp import MLP, GatedLinear, Shortcut
 from vaekit.nets.parts import ACTIVATIONS, NORMALISATIONS, Activation, Normalisation, Normaliser
 from vaekit.nets.pyramid import Down, Levels, Up
 from vaekit.nets.resnet import ResidualBlock, residual_levels
@@ -33,8 +33,10 @@ __all__ = [
     "Normaliser",
     "Residual",
     "ResidualBlock",
+    "Shortcut",
     "Size",
     "Up",
+    "WithShortcut",
     "conv_levels",
     "residual_levels",
 ]

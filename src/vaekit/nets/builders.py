@@ -11,7 +11,7 @@ from torch import nn
 
 from vaekit.common.registry import Registry
 from vaekit.nets.conv import conv_levels
-from vaekit.nets.mlp import MLP, GatedLinear
+from vaekit.nets.mlp import MLP, GatedLinear, Shortcut
 from vaekit.nets.parts import ACTIVATIONS, NORMALISATIONS, Activation, Normaliser
 from vaekit.nets.pyramid import Down, Levels, Up
 from vaekit.nets.resnet import check_blocks, residual_levels
@@ -100,6 +100,36 @@ class Gated:
         return MLP(in_shapes, out_shape, self.hidden[::-1], nn.Identity, linear=GatedLinear)
 
 
+@dataclass(frozen=True)
+class WithShortcut:
+    """Builds MLPs with a `Shortcut`: a VAE that starts as a linear one, for tables that are not far from linear.
+
+    >>> builder = WithShortcut(hidden=(64,))
+    >>> builder.down([(30,)], (2, 5)).affine.layers
+    Sequential(
+      (0): Linear(in_features=30, out_features=10, bias=True)
+    )
+    """
+
+    hidden: tuple[int, ...] = (128, 128)
+    activation: str = "silu"
+    normalisation: str = "none"
+
+    def __post_init__(self) -> None:
+        self._dense()
+
+    def down(self, in_shapes: Sequence[Size], out_shape: Size) -> Shortcut:
+        """An MLP with the hidden layers in order, and its shortcut."""
+        return Shortcut(self._dense().down(in_shapes, out_shape), in_shapes)
+
+    def up(self, in_shapes: Sequence[Size], out_shape: Size) -> Shortcut:
+        """An MLP with the hidden layers in reverse, and its shortcut."""
+        return Shortcut(self._dense().up(in_shapes, out_shape), in_shapes)
+
+    def _dense(self) -> Dense:
+        return Dense(self.hidden, self.activation, self.normalisation)
+
+
 class OfLevels(ABC):
     """Builds nets for images out of levels, whose kind says what is done on the maps of each."""
 
@@ -171,7 +201,7 @@ class Residual(OfLevels):
 
 
 NETS: Registry[Callable[..., NetBuilder]] = Registry(
-    "net", {"mlp": Dense, "gated": Gated, "conv": Convolutional, "resnet": Residual}
+    "net", {"mlp": Dense, "shortcut": WithShortcut, "gated": Gated, "conv": Convolutional, "resnet": Residual}
 )
 """Builder classes by name."""
 

@@ -91,3 +91,27 @@ class MLP(nn.Module):
         """The net's output for inputs in the order of `in_shapes`."""
         y: Tensor = self.layers(torch.cat([flatten(x) for x in inputs], dim=1))
         return y.unflatten(1, self.out_shape) if self.out_shape else y.squeeze(1)
+
+
+class Shortcut(nn.Module):
+    """A net beside an affine map of the same inputs, `y = net(x) + A x + b`; at first the net adds nothing.
+
+    A VAE of two such nets starts as a linear one, which is probabilistic PCA, and learns what that leaves over. The
+    last layer of the net starts at 0. Sources: Tipping and Bishop, 1999; He, Zhang, Ren and Sun, 2016 (shortcuts).
+
+    >>> net = Shortcut(MLP([(30,)], (2, 5), hidden=[64]), [(30,)])
+    >>> x = torch.randn(7, 30)
+    >>> torch.equal(net(x), net.affine(x))
+    True
+    """
+
+    def __init__(self, net: MLP, in_shapes: Sequence[Size]) -> None:
+        super().__init__()
+        self.net, self.affine = net, MLP(in_shapes, net.out_shape)
+        for parameter in net.layers[-1].parameters():
+            nn.init.zeros_(parameter)
+
+    def forward(self, *inputs: Tensor) -> Tensor:
+        """The sum of both, for inputs in the order of `in_shapes`."""
+        y: Tensor = self.net(*inputs) + self.affine(*inputs)
+        return y

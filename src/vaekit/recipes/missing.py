@@ -9,7 +9,8 @@ from torch import nn
 from vaekit.common.registry import Registry
 from vaekit.core import VAE, Latent
 from vaekit.families.columns import Marginal, TableFeatures
-from vaekit.families.not_at_random import ByColumn, ByNet, Missingness, NotAtRandom, SelfMasking
+from vaekit.families.not_at_random import ByColumn, ByNet, Missingness, NotAtRandom, SelfMasking, SelfMaskingOneWay
+from vaekit.flows.conditional import Slice
 from vaekit.nets import MLP
 from vaekit.objectives import Iwae
 from vaekit.recipes.forms import TableForm
@@ -27,9 +28,28 @@ def self_masking(parts: Parts) -> Missingness:
     return SelfMasking(parts.event_shape)
 
 
-def _curve(marginal: Marginal) -> nn.Module:
+def _curve(marginal: Marginal, towards: int | None = None) -> nn.Module:
+    """A column's curve, of its features; of a number at unit scale alone, where it is known which way it goes."""
     eye = TableFeatures((marginal,))
-    return nn.Sequential(eye, nn.Linear(eye.features, 1))
+    if towards is None or marginal.levels:
+        return nn.Sequential(eye, nn.Linear(eye.features, 1))
+    return nn.Sequential(eye, Slice(0, 1), SelfMaskingOneWay((1,), towards))
+
+
+def high_missing(parts: Parts) -> Missingness:
+    """Self-masking, and high numbers are known to be missing more often than low ones."""
+    return _one_way(parts, 1)
+
+
+def low_missing(parts: Parts) -> Missingness:
+    """Self-masking, and low numbers are known to be missing more often than high ones."""
+    return _one_way(parts, -1)
+
+
+def _one_way(parts: Parts, towards: int) -> Missingness:
+    if isinstance(parts.form, TableForm):
+        return ByColumn(_curve(marginal, towards) for marginal in parts.form.marginals)
+    return SelfMaskingOneWay(parts.event_shape, towards)
 
 
 def linear(parts: Parts) -> Missingness:
@@ -47,7 +67,14 @@ def _by_net(parts: Parts, hidden: tuple[int, ...]) -> Missingness:
 
 
 MISSINGNESS: Registry[Callable[[Parts], Missingness]] = Registry(
-    "missingness", {"self_masking": self_masking, "linear": linear, "general": general}
+    "missingness",
+    {
+        "self_masking": self_masking,
+        "high_missing": high_missing,
+        "low_missing": low_missing,
+        "linear": linear,
+        "general": general,
+    },
 )
 """What makes holes, by name."""
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 
 import torch
@@ -14,7 +15,7 @@ from vaekit.evaluate.evidence import refuse_points
 from vaekit.families.missing import in_holes
 from vaekit.train.means import evaluating
 from vaekit.uses.alone import each_alone
-from vaekit.uses.completion.explained import Encode, Holes, explained
+from vaekit.uses.completion.explained import Encode, Explained, Holes, explained
 from vaekit.uses.completion.summaries import Mean, Median, Mode, Quantile, Summary
 from vaekit.uses.score import in_groups
 
@@ -38,7 +39,7 @@ class Completion:
 
 
 def complete(
-    model: VAE,
+    model: VAE | Sequence[VAE],
     batch: Batch,
     samples: int = 1000,
     seed: int = 0,
@@ -57,9 +58,10 @@ def complete(
     for each row: the answer to a row does not depend on the rows beside it.
 
     Args:
-        model: the model; it is not changed.
+        model: the model, or several for the same rows, of which the mixture in equal shares is asked: what they differ
+            in is part of what is not known. They are not changed.
         batch: stored rows `(n, *event)` with NaN in their holes, and what is known beside them.
-        samples: K, draws for each row.
+        samples: K, draws for each row, by each model.
         seed: of the draws.
         by: what is told of each hole: `Mean()`, `Median()`, `Mode()` or `Quantile(at)`.
         level: of intervals of each number between equal tails, for instance 0.9; None for none.
@@ -75,20 +77,24 @@ def complete(
     >>> complete(model, Batch(x)).x.isnan().any()
     tensor(False)
     """
-    _refuse(model, samples)
+    models = [model] if isinstance(model, VAE) else list(model)
+    _refuse(models, samples)
     summaries = [by, *_ends(level)]
     draws = any(summary.of_draws for summary in summaries)
     holed = _Holed.of(batch)
 
     def answer(one: Batch) -> Tensor:
         x = torch.where(one.x.isnan(), torch.nan, encode(one.x))
-        found = explained(model, Holes.of(model, Batch(x, one.given)), samples, draws)
+        found = _by_all(models, Batch(x, one.given), samples, draws)
         told = [summary(found)[0].flatten() for summary in summaries]
         return torch.cat([found.ess.to(told[0]), *told])
 
-    with evaluating(model):
-        answers = [each_alone(answer, part, seed) for part in in_groups(holed.batch, samples) if len(part)]
-    ess, *told = holed.put(answers, float(samples), len(summaries))
+    all_draws = samples * len(models)
+    with ExitStack() as stack:
+        for each in models:
+            stack.enter_context(evaluating(each))
+        answers = [each_alone(answer, part, seed) for part in in_groups(holed.batch, all_draws) if len(part)]
+    ess, *told = holed.put(answers, float(all_draws), len(summaries))
     return Completion(told[0], ess, *told[1:])
 
 
@@ -116,10 +122,19 @@ class _Holed:
             yield self.whole.index_put((self.places,), in_holes(self.batch.x, summary.to(self.whole)))
 
 
-def _refuse(model: VAE, samples: int) -> None:
+def _by_all(models: Sequence[VAE], rows: Batch, samples: int, draws: bool) -> Explained:
+    """The draws of each model with as much weight as those of every other."""
+    each = (explained(model, Holes.of(model, rows), samples, draws) for model in models)
+    return Explained.joined([found.normalised() for found in each])
+
+
+def _refuse(models: Sequence[VAE], samples: int) -> None:
     if samples < 1:
         raise UsageError(f"{samples} samples: a completion needs at least 1")
-    refuse_points(model, "what was missing")
+    if not models:
+        raise UsageError("no model: a completion needs at least one")
+    for model in models:
+        refuse_points(model, "what was missing")
 
 
 def _ends(level: float | None) -> list[Summary]:

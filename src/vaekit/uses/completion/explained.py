@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -76,7 +76,7 @@ class Explained:
         return Explained(log_weight, _wide(said.x, lead), _wide(said.told, lead), latents, cells_of(trace.likelihood))
 
     @staticmethod
-    def joined(parts: list[Explained]) -> Explained:
+    def joined(parts: Sequence[Explained]) -> Explained:
         """The draws of all parts together."""
         names = parts[0].latents
         return Explained(
@@ -86,6 +86,10 @@ class Explained:
             {name: torch.cat([part.latents[name] for part in parts]) for name in names},
             parts[0].cells,
         )
+
+    def normalised(self) -> Explained:
+        """The same with weights that add up to 1 in each row: among those of other models, none speaks louder."""
+        return replace(self, log_weight=self.log_weight.log_softmax(0))
 
     @property
     def weights(self) -> Tensor:
