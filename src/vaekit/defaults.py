@@ -39,6 +39,9 @@ MANY: Final = 10_000
 DETECTING: Final = 2500
 """The most updates after which odd rows are told from normal ones, unless one pass takes more."""
 
+CLOSELY: Final = 100
+"""From so many normal rows on they are learnt closely, to tell new ones that are not."""
+
 HELD_OUT: Final = 10_000
 """Rows that are enough to tell when training should stop."""
 
@@ -133,7 +136,7 @@ class Defaults:
         epochs = _completion_epochs(rows, batch.value) if rows < MANY else _epochs(rows, batch.value)
         return _as_told(
             {
-                "latent": Chosen(min(max(10, columns), LATENTS), f"as many as columns, from 10 to {LATENTS}"),
+                "latent": Chosen(min(max(10, columns // 3), LATENTS), f"a third of the columns, from 10 to {LATENTS}"),
                 "hidden": Chosen((128, 128) if rows < MANY else (256, 256), "two layers"),
                 "learning_rate": Chosen(3e-3, "it falls along half a cosine"),
                 "batch_size": batch,
@@ -146,26 +149,37 @@ class Defaults:
         )
 
     @staticmethod
-    def of_detection(rows: int, columns: int, kinds: Sequence[str] = ()) -> Defaults:
-        """The defaults where odd rows are to be told from normal ones.
+    def of_detection(rows: int, columns: int, kinds: Sequence[str] = (), novelty: bool = False) -> Defaults:
+        """The defaults where odd rows are to be told from normal ones; with `novelty`, all these rows are normal.
+
+        Normal rows are learnt closely: all of them, longer, and at a rate at which the scales of columns get to where
+        they belong (a step of Adam is no longer than its rate). Where odd rows may be among them, or there are so few
+        that a part has to tell when they are learnt by heart, they are not.
 
         >>> chosen = Defaults.of_detection(1000, 8)
         >>> chosen.latent, chosen.hidden, chosen.batch_size, chosen.max_epochs, chosen.members
         (4, (128, 128), 128, 285, 2)
+        >>> normal = Defaults.of_detection(1000, 8, novelty=True)
+        >>> normal.learning_rate, normal.max_epochs, normal.validation
+        (0.003, 320, 0.0)
         """
         _refuse_nothing(rows, columns)
+        closely = novelty and rows >= CLOSELY
         batch = Chosen(128, "as usual") if rows < MANY * 10 else _batch(rows)
-        updates = max(800, min(DETECTING, 2 * rows), ceil(rows / batch.value))
-        epochs = Chosen(ceil(updates / max(1.0, rows * 0.9 / batch.value)), f"about {updates:,} updates")
+        rate = Chosen(3e-3 if closely else 1e-3, "it falls along half a cosine")
+        validation = Chosen(0.0, "normal rows are all learned from") if closely else _validation(rows)
+        updates = max(800, min(DETECTING, (4 if closely else 2) * rows), ceil(rows / batch.value))
+        learnt = rows * (1.0 if closely else 0.9)
+        epochs = Chosen(ceil(updates / max(1.0, learnt / batch.value)), f"about {updates:,} updates")
         return _as_told(
             {
                 "latent": Chosen(min(max(1, columns // 2), LATENTS), f"half as many as columns, at most {LATENTS}"),
                 "hidden": Chosen((128, 128), "two layers"),
-                "learning_rate": Chosen(1e-3, "it falls along half a cosine"),
+                "learning_rate": rate,
                 "batch_size": batch,
                 "max_epochs": epochs,
                 "patience": Chosen(epochs.value, "the rate has to fall to its end"),
-                "validation": _validation(rows),
+                "validation": validation,
                 "members": Chosen(2 if rows < MANY * 10 else 1, "scores of two models are steadier than those of one"),
                 "falls": Chosen(True, "the last updates only polish"),
             }
@@ -177,11 +191,11 @@ class Defaults:
 
         >>> chosen = Defaults.of_synthesis(30_000, 15)
         >>> chosen.latent, chosen.hidden, chosen.batch_size, chosen.max_epochs
-        (16, (256, 256), 256, 51)
+        (16, (256, 256), 512, 43)
         """
         _refuse_nothing(rows, columns)
-        batch = Chosen(256 if rows >= MANY else 64, "many updates of few rows, fewer of many")
-        updates = max(min(6000, max(1500, rows)), ceil(rows / batch.value))
+        batch = Chosen(512 if rows >= MANY else 64, "many updates of few rows, fewer of many")
+        updates = max(2500 if rows >= MANY else min(6000, max(1500, rows)), ceil(rows / batch.value))
         return _as_told(
             {
                 "latent": Chosen(min(columns + 1, LATENTS), f"one more than columns, at most {LATENTS}"),
@@ -208,7 +222,7 @@ def _refuse_nothing(rows: int, columns: int) -> None:
 
 
 def _completion_epochs(rows: int, batch_size: int) -> Chosen[int]:
-    updates = min(3000, max(1500, rows))
+    updates = min(2500, max(1500, rows))
     return Chosen(max(1, ceil(updates / (rows / batch_size) / 0.9)), f"about {updates:,} updates")
 
 

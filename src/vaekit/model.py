@@ -411,7 +411,8 @@ class FittedVAE:
 
         Args:
             x: rows, as they are stored.
-            kind: "normal" (full covariance), "mixture" (of such) or "flow"; or a `PriorFit` with settings of its own.
+            kind: "normal" (full covariance), "mixture" (of such), "flow" or "autoregressive"; or a `PriorFit` with
+                settings of its own.
             latent: whose prior; that of the first latent if none is named.
             draws: codes from the posterior of each row.
             seed: of the codes and of the fit.

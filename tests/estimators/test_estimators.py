@@ -18,6 +18,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from vaekit.common.errors import UsageError
+from vaekit.core import Batch
 from vaekit.estimators import (
     PyODFace,
     VAEClassifier,
@@ -29,6 +30,9 @@ from vaekit.estimators import (
     VAESynthesizer,
 )
 from vaekit.estimators.classifier import is_missing
+from vaekit.estimators.fitted import precise
+from vaekit.uses.score import scores
+from vaekit.uses.scores import AggregatePosterior
 
 Settings = dict[str, Any]
 SMALL: Settings = {"hidden": (32,), "batch_size": 64, "learning_rate": 5e-3, "random_state": 0, "device": "cpu"}
@@ -117,6 +121,23 @@ def test_samples_have_the_moments_of_the_rows(pairs: np.ndarray) -> None:
     assert np.corrcoef(made.T)[0, 1] == pytest.approx(CORRELATION, abs=0.1)
 
 
+def test_made_up_rows_repeat_what_is_repeated_and_keep_to_what_always_holds() -> None:
+    random = np.random.default_rng(3)
+    grade = random.choice(["low", "middle", "high"], 1500, p=[0.5, 0.3, 0.2])
+    years = pd.Series(grade).map({"low": 8, "middle": 12, "high": 16}).to_numpy()
+    worked = np.where(random.random(1500) < 0.5, 40, random.normal(38, 8, 1500).round())
+    worked = np.where(random.random(1500) < 0.1, 25, worked)
+    people = pd.DataFrame({"grade": grade, "years": years, "worked": worked})
+    made = VAESynthesizer(**SMALL | {"hidden": (64, 64)}, latent=4, max_epochs=60).fit(people).sample(4000)
+    for value in (25, 40):
+        assert (made["worked"] == value).mean() == pytest.approx((worked == value).mean(), abs=0.05)
+    told = made["grade"].astype(str).map({"low": 8, "middle": 12, "high": 16})
+    assert (made["years"].astype(float) == told).mean() > 0.95
+    shares = made["grade"].astype(str).value_counts(normalize=True)
+    assert shares["low"] == pytest.approx(0.5, abs=0.06)
+    assert shares["high"] == pytest.approx(0.2, abs=0.06)
+
+
 def test_samples_are_those_of_the_seed(pairs: np.ndarray) -> None:
     synthesizer = VAESynthesizer(**QUICK).fit(pairs)
     assert np.array_equal(synthesizer.sample(5), synthesizer.sample(5))
@@ -148,6 +169,46 @@ def test_other_scores_by_name(pairs: np.ndarray) -> None:
     found = VAEDetector(**QUICK, by="mahalanobis", members=1).fit(pairs)
     far = found.score_samples([[MEAN, MEAN], [MEAN + 9 * SCALE, MEAN - 9 * SCALE]])
     assert far[1] < far[0]
+
+
+@pytest.fixture(scope="module")
+def clusters() -> np.ndarray:
+    """Rows of two narrow clusters on either side of 0, in four columns."""
+    random = np.random.default_rng(0)
+    return random.normal(size=(400, 4)) + 6 * random.choice([-1.0, 1.0], size=(400, 1))
+
+
+@pytest.fixture(scope="module")
+def novelty(clusters: np.ndarray) -> VAEDetector:
+    return VAEDetector(**SMALL, latent=2, max_epochs=60, members=1, novelty=True, contamination=0.05).fit(clusters)
+
+
+def test_where_known_rows_are_in_order_what_lies_between_them_is_odd(novelty: VAEDetector) -> None:
+    assert (novelty.predict([[0.0] * 4, [6.0, -6.0, 6.0, -6.0], [30.0] * 4]) == -1).all()
+    assert (novelty.predict([[6.0] * 4, [-6.0] * 4]) == 1).all()
+
+
+def test_the_score_of_a_novelty_is_the_mean_by_both_priors(novelty: VAEDetector, clusters: np.ndarray) -> None:
+    by_prior, by_known = (member.model for member in novelty.ensemble_.members)
+    assert isinstance(by_known.parts["z"].prior, AggregatePosterior)
+    known = Batch(torch.from_numpy(clusters.astype(np.float32)).double())
+    bounds = [scores(model, known, 20, encode=torch.Tensor.double).elbo for model in (by_prior, by_known)]
+    assert np.allclose(novelty.score_samples(clusters), (bounds[0] + bounds[1]).numpy() / 2)
+
+
+def test_a_known_row_is_no_witness_for_itself(novelty: VAEDetector, clusters: np.ndarray) -> None:
+    """The threshold is that of rows as they would be seen if they were new."""
+    gain = novelty.score_samples(clusters) - novelty.training_scores_
+    assert (gain > 0).mean() > 0.9
+    assert (novelty.training_scores_ < novelty.offset_).mean() == pytest.approx(0.05, abs=1 / len(clusters))
+
+
+def test_a_named_score_is_that_of_the_members_alone(clusters: np.ndarray) -> None:
+    named = VAEDetector(**QUICK, by="log_evidence", members=1, novelty=True).fit(clusters)
+    known = Batch(torch.from_numpy(clusters.astype(np.float32)).double())
+    expected = scores(precise(named.model_), known, 20, encode=torch.Tensor.double).log_evidence
+    assert np.allclose(named.score_samples(clusters), expected.numpy())
+    assert np.array_equal(named.training_scores_, named.score_samples(clusters))
 
 
 @pytest.mark.parametrize("share", [0.0, 0.6])

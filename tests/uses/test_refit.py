@@ -17,7 +17,7 @@ from vaekit.data import Dataset, hold_out, load_data
 from vaekit.evaluate import log_evidence
 from vaekit.families import FullNormal, Known, Normal
 from vaekit.model import FittedVAE
-from vaekit.priors import FlowFit, LearnedPrior, MixtureFit, NormalFit, PriorFit, standard_normal
+from vaekit.priors import AutoregressiveFit, FlowFit, LearnedPrior, MixtureFit, NormalFit, PriorFit, standard_normal
 from vaekit.priors.em import Gaussians
 from vaekit.priors.fits import full_normal_params
 from vaekit.priors.refit import kind_of, record_of, with_prior
@@ -25,7 +25,12 @@ from vaekit.recipes import build
 from vaekit.uses.refit import aggregated_codes, refit_prior
 
 QUICK = FlowFit(epochs=30, patience=5)
-KINDS = {"normal": NormalFit(), "mixture": MixtureFit((1, 3), restarts=2), "flow": QUICK}
+KINDS = {
+    "normal": NormalFit(),
+    "mixture": MixtureFit((1, 3), restarts=2),
+    "flow": QUICK,
+    "autoregressive": AutoregressiveFit(components=3, width=8, updates=20),
+}
 every_kind = pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
 
 NOISE = 1.5
@@ -89,7 +94,14 @@ def test_the_number_of_components_is_the_one_that_held_out_codes_like_best() -> 
     assert len(prior.logits) == 3
 
 
-@pytest.mark.parametrize(("kind", "within"), [(MixtureFit((3,)), 0.03), (FlowFit(flow="nsf", patience=5), 0.25)])
+@pytest.mark.parametrize(
+    ("kind", "within"),
+    [
+        (MixtureFit((3,)), 0.03),
+        (FlowFit(flow="nsf", patience=5), 0.25),
+        (AutoregressiveFit(components=6, width=32, updates=600), 0.1),
+    ],
+)
 def test_a_flexible_prior_comes_near_the_true_density(kind: PriorFit, within: float) -> None:
     prior, _ = kind.fit(three_clusters())
     fresh = three_clusters(2000)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Self, final
 
 import numpy as np
@@ -11,13 +12,14 @@ from sklearn.base import OutlierMixin
 
 from vaekit.common.errors import UsageError
 from vaekit.core import Batch
+from vaekit.core.meeting import ROW
 from vaekit.data import Dataset
 from vaekit.defaults import Defaults
 from vaekit.estimators.estimator import VAEEstimator
 from vaekit.estimators.fitted import precise
 from vaekit.tabular import defaults_of
-from vaekit.uses.scores import SCORES, Ensemble
-from vaekit.uses.scores.scorer import Average
+from vaekit.uses.scores import SCORES, Average, Ensemble, NegativeElbo
+from vaekit.uses.scores.aggregate import aggregated
 
 if TYPE_CHECKING:
     from vaekit.estimators.pyod import PyODFace
@@ -26,13 +28,18 @@ if TYPE_CHECKING:
 @final
 @dataclass(kw_only=True, eq=False, repr=False)
 class VAEDetector(OutlierMixin, VAEEstimator):  # type: ignore[misc]
-    """Tells odd rows from normal ones by how surprising they are: the importance-weighted -log p(x), in nats.
+    """Tells odd rows from normal ones by how surprising they are, in nats.
 
     As in scikit-learn, lower scores are odder and odd rows are -1; see `pyod` for the opposite. Of several members
-    the score is that of all together. Where odd rows may be among those it is trained on, of each batch the fifth that
-    is explained worst is not learned from; with `novelty` all rows are.
+    the score is that of all together.
 
-    Source: An and Cho, 2015, with the evidence in the place of the reconstruction.
+    Where odd rows may be among those it is trained on, of each batch the fifth that is explained worst is not learned
+    from, and rows are scored by the importance-weighted -log p(x). With `novelty` all rows are learned from, and rows
+    are scored by the negative ELBO, the mean of two: by the prior, and by the aggregate posterior of the training rows
+    in its place, to which a code that is none of theirs is odd however near 0 it lies. A training row is left out of
+    the aggregate that scores it.
+
+    Sources: An and Cho, 2015, with the evidence in the place of the reconstruction; Hoffman and Johnson, 2016.
 
     >>> rows = np.random.default_rng(0).normal(size=(60, 3))
     >>> found = VAEDetector(contamination=0.1, max_epochs=2, random_state=0).fit_predict(rows)
@@ -42,8 +49,8 @@ class VAEDetector(OutlierMixin, VAEEstimator):  # type: ignore[misc]
 
     contamination: float = 0.1
     """The share of the training rows that is odd, in (0, 0.5]."""
-    by: str = "log_evidence"
-    """How oddness is measured: a name in `vaekit.uses.scores.SCORES`."""
+    by: str | None = None
+    """How oddness is measured: a name in `vaekit.uses.scores.SCORES`, or what suits whether there is `novelty`."""
     members: int | None = None
     """Models of as many seeds."""
     novelty: bool = False
@@ -58,16 +65,13 @@ class VAEDetector(OutlierMixin, VAEEstimator):  # type: ignore[misc]
         if not 0 < self.contamination <= 0.5:
             raise UsageError(f"contamination is {self.contamination}: it is a share above 0, and at most 0.5")
         x = self._train(X, "vae" if self.novelty else "trimmed_vae", activation="silu").double()
-        models = [precise(member) for member in self.members_]
-        # Where outliers were trained on, a mixture would be as sure of one as its most deceived member.
-        pool = None if self.novelty else Average()
-        self.ensemble_ = Ensemble.of(models, SCORES[self.by], pool).learnt(Batch(x), encode=torch.Tensor.double)
-        self.training_scores_ = -self._oddness(Batch(x))
+        self.ensemble_ = self._ensemble(Batch(x)).learnt(Batch(x), encode=torch.Tensor.double)
+        self.training_scores_ = -self._oddness(Batch(x, {ROW: torch.arange(len(x))}))
         self.offset_ = np.percentile(self.training_scores_, 100 * self.contamination)
         return self
 
     def score_samples(self, X: Any) -> np.ndarray:
-        """How normal each row is, `(n,)`: log p(x) in nats, or the negative of the score that was chosen."""
+        """How normal each row is, `(n,)`: log p(x) in nats, or a bound of it, or the negative of the chosen score."""
         return -self._oddness(self._batch(X))
 
     def decision_function(self, X: Any) -> np.ndarray:
@@ -85,9 +89,17 @@ class VAEDetector(OutlierMixin, VAEEstimator):  # type: ignore[misc]
 
         return PyODFace(self)
 
+    def _ensemble(self, known: Batch) -> Ensemble:
+        """What scores: the members in float64, asked for one score."""
+        models = [precise(member) for member in self.members_]
+        if self.novelty and self.by is None:
+            return Ensemble.of([*models, *(aggregated(model, known) for model in models)], NegativeElbo())
+        # Where outliers were trained on, a mixture would be as sure of one as its most deceived member.
+        return Ensemble.of(models, SCORES[self.by or "log_evidence"], None if self.novelty else Average())
+
     def _oddness(self, batch: Batch) -> np.ndarray:
         odd: np.ndarray = self.ensemble_(batch, self.samples, encode=torch.Tensor.double).numpy()
         return odd
 
     def _defaults(self, rows: Dataset) -> Defaults:
-        return defaults_of(rows, Defaults.of_detection)
+        return defaults_of(rows, partial(Defaults.of_detection, novelty=self.novelty))

@@ -55,6 +55,8 @@ class VAEEstimator(BaseEstimator, ABC):  # type: ignore[misc]
     """Whether numbers are only standardised."""
     _scale: ClassVar[str] = "learned"
     """Where the scales of numbers come from: one learned for each column, or by the decoder."""
+    _exact: ClassVar[bool] = False
+    """Whether values that are often repeated are atoms of their columns."""
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -84,7 +86,7 @@ class VAEEstimator(BaseEstimator, ABC):  # type: ignore[misc]
         names = ("max_epochs", "batch_size", "learning_rate", "device")
         training = {name: getattr(self, name) for name in names}
         others: dict[str, Any] = {"seed": seed_of(self.random_state), "verbose": self.verbose, "plain": self._plain}
-        others["scale"] = self._scale
+        others.update(scale=self._scale, exact=self._exact)
         return Wishes.of({"latent": self.latent, "hidden": hidden}, training, **others)
 
     def _numbers(self, X: Any, first: bool = False) -> Tensor:

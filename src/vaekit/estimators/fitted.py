@@ -26,6 +26,8 @@ class Wishes:
     """Whether numbers are only standardised, so that many peaks stay apart."""
     scale: str = "learned"
     """Where the scales of numbers come from."""
+    exact: bool = False
+    """Whether values that are often repeated are atoms."""
 
     @staticmethod
     def of(model: Mapping[str, Any], training: Mapping[str, Any], **others: Any) -> Wishes:
@@ -50,6 +52,7 @@ def fit_rows(
         "model": {**wishes.model, **options},
         "plain": wishes.plain,
         "scale": wishes.scale,
+        "exact": wishes.exact,
         "defaults": defaults,
         "verbose": wishes.verbose,
     }

@@ -3,10 +3,11 @@
 from vaekit.priors.autoregressive import Autoregressive
 from vaekit.priors.codes import UniformCodes
 from vaekit.priors.exemplar import ExemplarPrior, Nearest, Subset
-from vaekit.priors.fits import PRIOR_FITS, FlowFit, MixtureFit, NormalFit, PriorFit
+from vaekit.priors.fits import PRIOR_FITS, AutoregressiveFit, FlowFit, MixtureFit, NormalFit, PriorFit
 from vaekit.priors.flow import flow_prior
 from vaekit.priors.learned import Ard, LearnedPrior
 from vaekit.priors.mixture import LearnedMixture, Mixture
+from vaekit.priors.one_by_one import AutoregressiveMixture
 from vaekit.priors.registry import PRIORS
 from vaekit.priors.standard import laplace, standard_normal
 from vaekit.priors.vamp import VampPrior
@@ -28,6 +29,8 @@ __all__ = [
     "PRIOR_FITS",
     "Ard",
     "Autoregressive",
+    "AutoregressiveFit",
+    "AutoregressiveMixture",
     "ExemplarPrior",
     "FixedVectors",
     "FlowFit",

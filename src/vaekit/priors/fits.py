@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import copy
+import math
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import NamedTuple
 
 import torch
 from torch import Size, Tensor
+from torch.nn.utils import clip_grad_norm_
 from torch.optim import Adam
+from torch.optim.lr_scheduler import CosineAnnealingLR
 
 from vaekit.common.errors import DataError, UsageError
 from vaekit.common.registry import Registry
@@ -22,10 +27,15 @@ from vaekit.flows.bijection import set_standard, standardised
 from vaekit.priors.em import Gaussians, em
 from vaekit.priors.learned import LearnedPrior
 from vaekit.priors.mixture import LearnedMixture
+from vaekit.priors.one_by_one import AutoregressiveMixture
 from vaekit.priors.standard import standard_normal
 
 HELD_OUT = 0.1
 """Share of the codes that chooses among fits and says when to stop."""
+STEEPEST = 10.0
+"""Largest norm of the gradient of an autoregressive fit, which a code far out may exceed."""
+LOOKS = 20
+"""How often a fit of so many updates is held against them."""
 
 
 class PriorFit(ABC):
@@ -153,8 +163,74 @@ class FlowFit(PriorFit):
         return Flow(standard_normal(event_shape), standardised(FLOWS[self.flow](features, 0)))
 
 
+@dataclass(frozen=True)
+class AutoregressiveFit(PriorFit):
+    """Each coordinate a mixture of normals, given those before it, by maximum likelihood at a rate that falls along
+    half a cosine; of the weights on the way, those that held-out codes like best. It ends early where they have not
+    liked any better for `patience` twentieths of the way.
+
+    >>> codes = torch.randn(200, 1).sign() * 4 + torch.randn(200, 1)
+    >>> prior, _ = AutoregressiveFit(components=4, width=8, updates=50).fit(codes)
+    >>> prior({}).sample().shape
+    torch.Size([1, 1, 1])
+    """
+
+    components: int = 10
+    width: int = 256
+    updates: int = 4000
+    batch_size: int = 256
+    patience: int = 5
+    learning_rate: float = 2e-3
+
+    def __post_init__(self) -> None:
+        sizes = (self.components, self.width, self.updates, self.batch_size, self.patience)
+        if min(sizes) < 1 or not self.learning_rate > 0:
+            raise UsageError(f"{self}: every number must be positive")
+
+    def fit(self, codes: Tensor) -> Fitted:
+        """The weights with the best held-out likelihood of those looked at, twenty times."""
+        learn, held_out = _parted(codes)
+        prior = self.blank(codes.shape[1:]).to(codes)
+        prior.settle(learn.flatten(1))
+        return Fitted(self._climb(prior, learn, held_out), self)
+
+    def _climb(self, prior: AutoregressiveMixture, learn: Tensor, held_out: Tensor) -> AutoregressiveMixture:
+        optimizer = Adam(prior.parameters(), self.learning_rate)
+        falling = CosineAnnealingLR(optimizer, self.updates)
+        batches = _batches(learn, self.batch_size, self.updates)
+        best, best_score, waited = prior, -math.inf, 0
+        while waited < self.patience and (leg := list(islice(batches, math.ceil(self.updates / LOOKS)))):
+            for part in leg:
+                optimizer.zero_grad()
+                (-prior(NOTHING).log_prob(part).mean()).backward()
+                clip_grad_norm_(prior.parameters(), STEEPEST)
+                optimizer.step()
+                falling.step()
+            score = _mean_log_prob(prior, held_out)
+            waited += 1
+            if score > best_score:
+                best, best_score, waited = copy.deepcopy(prior), score, 0
+        if best_score == -math.inf:
+            raise DataError("no prior could be fitted to the codes: they lie too far apart, so train the model anew")
+        return best
+
+    def blank(self, event_shape: Size) -> AutoregressiveMixture:
+        """A prior of the same size that has learned nothing."""
+        return AutoregressiveMixture(event_shape, self.components, self.width)
+
+
+def _batches(codes: Tensor, size: int, updates: int) -> Iterator[Tensor]:
+    """So many batches: pass after pass over the codes, each in a new order."""
+    made = 0
+    while made < updates:
+        for part in torch.randperm(len(codes), device=codes.device).split(size)[: updates - made]:
+            made += 1
+            yield codes[part]
+
+
 PRIOR_FITS: Registry[type[PriorFit]] = Registry(
-    "kind of fitted prior", {"normal": NormalFit, "mixture": MixtureFit, "flow": FlowFit}
+    "kind of fitted prior",
+    {"normal": NormalFit, "mixture": MixtureFit, "flow": FlowFit, "autoregressive": AutoregressiveFit},
 )
 
 

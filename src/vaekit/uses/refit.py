@@ -32,7 +32,7 @@ def refit_prior(model: VAE, latent: str, codes: Tensor, kind: PriorFit, seed: in
         model: the model; it is not changed.
         latent: the latent, whose prior reads nothing.
         codes: `(n, *event)`.
-        kind: `NormalFit()`, `MixtureFit()` or `FlowFit()`.
+        kind: `NormalFit()`, `MixtureFit()`, `FlowFit()` or `AutoregressiveFit()`.
         seed: of starts, splits and batches.
 
     Raises `UsageError` for an unknown latent, a prior that reads other latents, codes of another shape, or a latent

@@ -87,6 +87,31 @@ def test_levels_keep_the_shares_they_have_and_unseen_ones_a_little(kind: str, le
     assert all(share > 0 for share in found.start)
 
 
+WORKED = torch.cat([(40 + 8 * normals()).round(), *(torch.full((n,), float(v)) for v, n in ((40, 900), (25, 90)))])
+
+
+def test_values_that_are_often_repeated_are_atoms_where_all_is_to_be_exact() -> None:
+    marginal = marginal_of("positive", (), WORKED, exact=True)
+    assert marginal.family == "spiked"
+    assert marginal.atoms == (25.0, 40.0)
+    atoms = torch.tensor(marginal.atoms).double()
+    shares = (WORKED.unsqueeze(1) == atoms).double().mean(0)
+    torch.testing.assert_close(log_density(marginal, atoms).exp(), shares, rtol=1e-2, atol=0)
+    assert marginal_of("positive", (), WORKED).atoms == (40.0,)
+
+
+@pytest.mark.parametrize("kind", ["numeric", "positive"])
+def test_where_all_is_to_be_exact_smooth_numbers_have_no_atoms(kind: str) -> None:
+    assert marginal_of(kind, (), SKEWED, exact=True) == marginal_of(kind, (), SKEWED)
+    assert not marginal_of(kind, (), (100 + 10 * normals()).round(), exact=True).atoms
+
+
+def test_where_all_is_to_be_exact_levels_of_an_order_have_no_score_in_common() -> None:
+    values = torch.randint(4, (200,), generator=torch.Generator().manual_seed(0)).double()
+    marginal = marginal_of("ordinal", "abcd", values, exact=True)
+    assert marginal == marginal_of("categorical", "abcd", values)
+
+
 def test_many_levels_are_of_low_rank() -> None:
     assert marginal_of("categorical", range(500), torch.arange(500.0)).family == "low_rank_categorical"
 

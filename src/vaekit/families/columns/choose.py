@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -42,9 +43,15 @@ SPIKE = 0.1
 """The least share of a value that may be an atom."""
 ABOVE = 8.0
 """How many times the share of an atom is that of the distinct values beside it."""
+REPEATED, LEAST = 0.002, 20
+"""The least share of a value that is repeated, and the least number of cells that hold it."""
+ABOVE_MEDIAN = 3.0
+"""How many times its share is the median of those of the distinct values beside it."""
 
 
-def marginal_of(kind: str, levels: Sequence[object], values: Tensor, plain: bool = False) -> Marginal:
+def marginal_of(
+    kind: str, levels: Sequence[object], values: Tensor, plain: bool = False, exact: bool = False
+) -> Marginal:
     """The marginal of a column.
 
     Args:
@@ -52,6 +59,8 @@ def marginal_of(kind: str, levels: Sequence[object], values: Tensor, plain: bool
         levels: the names of its levels, none for numbers.
         values: its cells `(n,)`, NaN where one is missing.
         plain: for numbers of any kind, standardise them and take a normal, whatever their shape.
+        exact: for rows that are to pass for real ones: values that are often repeated are atoms, even many of them,
+            and the levels of an order have a probability each, and no score in common.
 
     Raises `UsageError` for a kind that is not modelled, values that are no levels, or an infinity.
 
@@ -63,7 +72,7 @@ def marginal_of(kind: str, levels: Sequence[object], values: Tensor, plain: bool
     seen = values[~values.isnan()].double().flatten()
     if bool(seen.isinf().any()):
         raise UsageError(f"a {kind} column holds an infinity: mend it, or make it NaN if it is missing")
-    pick = PICKS[kind]
+    pick = (EXACT if exact else PICKS)[kind]
     found = fits.normal(seen) if plain and not levels else pick(seen, len(levels))
     return replace(found, holes=len(seen) < values.numel())
 
@@ -92,30 +101,74 @@ def ordinal(seen: Tensor, levels: int) -> Marginal:
     return Marginal("ordinal", levels, _shares(seen, levels))
 
 
-def numeric(seen: Tensor, levels: int = 0) -> Marginal:
+def atoms_of(seen: Tensor) -> Tensor:
+    """Values that are had exactly by many, far more than those beside them; none where nothing else would be left.
+
+    A value is an atom with a share of a tenth, and eight times the mean share of the two distinct values on either
+    side of it.
+
+    >>> paid = torch.cat([torch.zeros(80), torch.linspace(1.0, 2.0, 20)])
+    >>> atoms_of(paid)
+    tensor([0.])
+    """
+    if len(seen) < ENOUGH:
+        return seen[:0]
+    values, counts = _thinned(seen).unique(return_counts=True)
+    total = counts.sum()
+    atoms: Tensor = values[(counts >= SPIKE * total) & (counts >= ABOVE * _around(counts).nanmean(0))]
+    return atoms if len(values) - len(atoms) >= FEWEST else values[:0]
+
+
+def _around(counts: Tensor) -> Tensor:
+    """The counts of the two values on either side, `(4, n)`, NaN where there is none."""
+    padded = torch.nn.functional.pad(counts.double(), (2, 2), value=torch.nan)
+    return torch.stack([padded[at : at + len(counts)] for at in (0, 1, 3, 4)])
+
+
+def repeated_in(seen: Tensor) -> Tensor:
+    """Values that are had exactly by some, far more than those beside them; none where nothing else would be left.
+
+    A value is repeated with a share of 0.002, by 20 at least, if that is three times the median of the two distinct
+    values on either side of it.
+
+    >>> worked = torch.cat([torch.linspace(1.0, 70.0, 70), torch.full((40,), 20.0), torch.full((80,), 40.0)])
+    >>> repeated_in(worked)
+    tensor([20., 40.])
+    """
+    values, counts = seen.unique(return_counts=True)
+    beside = _around(counts).nanmedian(0).values
+    repeated: Tensor = values[(counts >= max(REPEATED * len(seen), LEAST)) & (counts >= ABOVE_MEDIAN * beside)]
+    return repeated if len(values) - len(repeated) >= FEWEST else values[:0]
+
+
+AtomsOf = Callable[[Tensor], Tensor]
+"""From the observed values of a column to its atoms."""
+
+
+def numeric(seen: Tensor, levels: int = 0, atoms_of: AtomsOf = atoms_of) -> Marginal:
     """Numbers of any sign: normal, heavy-tailed, skewed or many-peaked, with atoms where there are any."""
-    return _of_numbers(seen, [fits.normal, *_SHAPES])
+    return _of_numbers(seen, atoms_of(seen), [fits.normal, *_SHAPES])
 
 
-def positive(seen: Tensor, levels: int = 0) -> Marginal:
+def positive(seen: Tensor, levels: int = 0, atoms_of: AtomsOf = atoms_of) -> Marginal:
     """Positive numbers: also log-normal, if all that are no atoms are above 0."""
-    above = bool((without(seen, atoms_of(seen)) > 0).all())
-    return _of_numbers(seen, [fits.normal, *([fits.log_normal] if above else []), *_SHAPES])
+    atoms = atoms_of(seen)
+    above = bool((without(seen, atoms) > 0).all())
+    return _of_numbers(seen, atoms, [fits.normal, *([fits.log_normal] if above else []), *_SHAPES])
 
 
-def count(seen: Tensor, levels: int = 0) -> Marginal:
+def count(seen: Tensor, levels: int = 0, atoms_of: AtomsOf = atoms_of) -> Marginal:
     """Counts: rounded from numbers of any shape, Poisson, or negative binomial; with atoms where there are any."""
     if bool(((seen < 0) | (seen % 1 != 0)).any()):
-        return numeric(seen)
+        return numeric(seen, atoms_of=atoms_of)
     atoms = atoms_of(seen)
     laws = _ROUNDED if len(atoms) else (_ROUNDED[0], poisson, negative_binomial, *_ROUNDED[1:])
     values = _thinned(without(seen, atoms))
     return _spiked(_best(values, laws)(values), "spiked_counts", seen, atoms)
 
 
-def _of_numbers(seen: Tensor, laws: Sequence[Fit]) -> Marginal:
+def _of_numbers(seen: Tensor, atoms: Tensor, laws: Sequence[Fit]) -> Marginal:
     """The simplest law is fitted to all values, and the only one where it fits, or where there are few values."""
-    atoms = atoms_of(seen)
     rest = without(seen, atoms)
     values = dithered(_thinned(rest))
     law = laws[0] if len(rest.unique()) < FEWEST or _is_straight(laws[0], values) else _best(values, laws)
@@ -209,31 +262,6 @@ def dithered(values: Tensor, width: float | None = None) -> Tensor:
     return torch.where((values > 0) & (moved <= 0), values, moved)
 
 
-def atoms_of(seen: Tensor) -> Tensor:
-    """Values that are had exactly by many, far more than those beside them; none where nothing else would be left.
-
-    A value is an atom with a share of a tenth, and eight times the mean share of the two distinct values on either
-    side of it.
-
-    >>> paid = torch.cat([torch.zeros(80), torch.linspace(1.0, 2.0, 20)])
-    >>> atoms_of(paid)
-    tensor([0.])
-    """
-    if len(seen) < ENOUGH:
-        return seen[:0]
-    values, counts = _thinned(seen).unique(return_counts=True)
-    total = counts.sum()
-    atoms: Tensor = values[(counts >= SPIKE * total) & (counts >= ABOVE * _beside(counts))]
-    return atoms if len(values) - len(atoms) >= FEWEST else values[:0]
-
-
-def _beside(counts: Tensor) -> Tensor:
-    """The mean count of the two values on either side, as far as there are any."""
-    padded = torch.nn.functional.pad(counts.double(), (2, 2), value=torch.nan)
-    beside: Tensor = torch.stack([padded[at : at + len(counts)] for at in (0, 1, 3, 4)]).nanmean(0)
-    return beside
-
-
 def without(seen: Tensor, atoms: Tensor) -> Tensor:
     """The values that are no atoms."""
     return seen[~torch.isin(seen, atoms)]
@@ -272,3 +300,16 @@ PICKS: Registry[Callable[[Tensor, int], Marginal]] = Registry(
     },
 )
 """How the marginal of a column of each kind is picked, from its observed values and the number of its levels."""
+
+EXACT: Registry[Callable[[Tensor, int], Marginal]] = Registry(
+    "kind of column",
+    {
+        **PICKS,
+        **{
+            name: partial(pick, atoms_of=repeated_in)
+            for name, pick in (("numeric", numeric), ("positive", positive), ("count", count), ("datetime", numeric))
+        },
+        "ordinal": categorical,
+    },
+)
+"""The same where what is drawn is to pass for what was observed."""
