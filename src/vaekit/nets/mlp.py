@@ -32,6 +32,16 @@ def flatten(x: Tensor) -> Tensor:
     return x.unsqueeze(-1).flatten(1)
 
 
+def joined(inputs: Sequence[Tensor]) -> Tensor:
+    """Events of several inputs as one vector for each example; a single input is not copied.
+
+    >>> joined([torch.zeros(5, 1, 28, 28), torch.zeros(5, 10)]).shape
+    torch.Size([5, 794])
+    """
+    vectors = [flatten(x) for x in inputs]
+    return vectors[0] if len(vectors) == 1 else torch.cat(vectors, dim=1)
+
+
 class GatedLinear(nn.Module):
     """A linear layer with a learned gate on each of its units, `h = (W x + b) * sigmoid(V x + c)`.
 
@@ -89,7 +99,7 @@ class MLP(nn.Module):
 
     def forward(self, *inputs: Tensor) -> Tensor:
         """The net's output for inputs in the order of `in_shapes`."""
-        y: Tensor = self.layers(torch.cat([flatten(x) for x in inputs], dim=1))
+        y: Tensor = self.layers(joined(inputs))
         return y.unflatten(1, self.out_shape) if self.out_shape else y.squeeze(1)
 
 
