@@ -1,13 +1,13 @@
 """Priors over latents."""
 
 from vaekit.priors.autoregressive import Autoregressive
+from vaekit.priors.autoregressive_mixture import AutoregressiveMixture
 from vaekit.priors.codes import UniformCodes
 from vaekit.priors.exemplar import ExemplarPrior, Nearest, Subset
 from vaekit.priors.fits import PRIOR_FITS, AutoregressiveFit, FlowFit, MixtureFit, NormalFit, PriorFit
 from vaekit.priors.flow import flow_prior
 from vaekit.priors.learned import Ard, LearnedPrior
 from vaekit.priors.mixture import LearnedMixture, Mixture
-from vaekit.priors.one_by_one import AutoregressiveMixture
 from vaekit.priors.registry import PRIORS
 from vaekit.priors.standard import laplace, standard_normal
 from vaekit.priors.vamp import VampPrior

@@ -24,10 +24,10 @@ from vaekit.families import FullNormal
 from vaekit.families.scale import SMALLEST, unpositive
 from vaekit.flows import FLOWS, Flow
 from vaekit.flows.bijection import set_standard, standardised
+from vaekit.priors.autoregressive_mixture import AutoregressiveMixture
 from vaekit.priors.em import Gaussians, em
 from vaekit.priors.learned import LearnedPrior
 from vaekit.priors.mixture import LearnedMixture
-from vaekit.priors.one_by_one import AutoregressiveMixture
 from vaekit.priors.standard import standard_normal
 
 HELD_OUT = 0.1

@@ -122,8 +122,8 @@ class AutoregressiveMixture(Conditional):
         each = 3 * self.components
         return which if which == ALL else slice(which.start * each, which.stop * each)
 
-    def forward(self, context: Context) -> OneByOneDistribution:
-        return OneByOneDistribution(self)
+    def forward(self, context: Context) -> AutoregressiveMixtureDistribution:
+        return AutoregressiveMixtureDistribution(self)
 
     def extra_repr(self) -> str:
         return f"event={tuple(self.event_shape)}, components={self.components}"
@@ -135,7 +135,7 @@ class AutoregressiveMixture(Conditional):
         return Formula(density("p", name, ()), "=", written, symbols=(coordinate,))
 
 
-class OneByOneDistribution(Distribution):
+class AutoregressiveMixtureDistribution(Distribution):
     """The distribution of an `AutoregressiveMixture`."""
 
     arg_constraints: ClassVar[dict[str, Constraint]] = {}
@@ -150,9 +150,9 @@ class OneByOneDistribution(Distribution):
         """All real events."""
         return constraints.independent(constraints.real, len(self.event_shape))
 
-    def expand(self, batch_shape: Shape, _instance: None = None) -> OneByOneDistribution:
+    def expand(self, batch_shape: Shape, _instance: None = None) -> AutoregressiveMixtureDistribution:
         """The same distribution, more of them."""
-        return OneByOneDistribution(self.law, Size(batch_shape))
+        return AutoregressiveMixtureDistribution(self.law, Size(batch_shape))
 
     def log_prob(self, value: Tensor) -> Tensor:
         """The log-density, `(sample, batch)`."""
