@@ -202,7 +202,7 @@ def _summary(found: Sequence[Mapping[str, Any]]) -> str:
         "Contaminated: all rows are learnt from, and tested. Defaults only; OneClassSVM learns from at most",
         f"{SVM_ROWS:,} rows. Asked of vaekit: {', '.join(f'{at} % {name}' for name, at in TARGETS.items())}.",
         "vaekit is told which of the two it is (`novelty`); its defaults, one for all sets, were chosen with these",
-        "sets in view, those of normal-only on other splits of eight of them. Its time is that of normal-only alone.",
+        "sets in view, those of normal-only on other splits of ten of them. Its time is that of normal-only alone.",
         *failures(found),
     )
 
