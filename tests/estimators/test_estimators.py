@@ -31,8 +31,8 @@ from vaekit.estimators import (
 )
 from vaekit.estimators.classifier import is_missing
 from vaekit.estimators.fitted import precise
+from vaekit.priors import AggregatePosterior
 from vaekit.uses.score import scores
-from vaekit.uses.scores import AggregatePosterior
 
 Settings = dict[str, Any]
 SMALL: Settings = {"hidden": (32,), "batch_size": 64, "learning_rate": 5e-3, "random_state": 0, "device": "cpu"}

@@ -21,7 +21,8 @@ from vaekit.core import VAE, Latent, Parametric
 from vaekit.core.meeting import ROW
 from vaekit.families import Bernoulli, Normal
 from vaekit.priors import ExemplarPrior, Nearest, Subset
-from vaekit.priors.exemplar import Choice, Exemplars
+from vaekit.priors.exemplar import Choice
+from vaekit.priors.normals import NormalsAround
 from vaekit.recipes import build
 
 DATA, ROWS = 6, 40
@@ -65,7 +66,7 @@ def test_the_sum_in_parts_is_the_sum(monkeypatch: pytest.MonkeyPatch) -> None:
     prior, _, _ = prior_over()
     z = torch.randn(5, 3, 2).double()
     whole = prior.eval()({}).log_prob(z)
-    monkeypatch.setattr("vaekit.priors.exemplar.DISTANCES_AT_ONCE", 5 * 3 * 7)
+    monkeypatch.setattr("vaekit.priors.normals.DISTANCES_AT_ONCE", 5 * 3 * 7)
     with torch.no_grad():
         torch.testing.assert_close(prior({}).log_prob(z), whole, rtol=0, atol=1e-12)
 
@@ -218,9 +219,9 @@ def test_it_is_over_maps_as_over_vectors() -> None:
     means = torch.randn(5, 2, 3, 2).double()
     z = torch.randn(4, 3, 2, 3, 2).double()
     scale = torch.tensor(0.7).double()
-    flat = Exemplars(means.flatten(1), scale).log_prob(z.flatten(2))
-    torch.testing.assert_close(Exemplars(means, scale).log_prob(z), flat, rtol=1e-12, atol=1e-12)
-    assert Exemplars(means, scale).expand(Size((4, 3))).sample().shape == (4, 3, 2, 3, 2)
+    flat = NormalsAround(means.flatten(1), scale).log_prob(z.flatten(2))
+    torch.testing.assert_close(NormalsAround(means, scale).log_prob(z), flat, rtol=1e-12, atol=1e-12)
+    assert NormalsAround(means, scale).expand(Size((4, 3))).sample().shape == (4, 3, 2, 3, 2)
 
 
 def test_distances_keep_their_digits_in_float32() -> None:
@@ -228,8 +229,10 @@ def test_distances_keep_their_digits_in_float32() -> None:
     means = torch.full((1, 40), 20.0)
     offset = 1e-3 * torch.randn(30, 1, 40)
     scale = torch.tensor(1e-3)
-    found = Exemplars(means.double(), scale.double()).log_prob((20.0 + offset).double())
-    torch.testing.assert_close(Exemplars(means, scale).log_prob(20.0 + offset).double(), found, rtol=0, atol=0.02 * 40)
+    found = NormalsAround(means.double(), scale.double()).log_prob((20.0 + offset).double())
+    torch.testing.assert_close(
+        NormalsAround(means, scale).log_prob(20.0 + offset).double(), found, rtol=0, atol=0.02 * 40
+    )
 
 
 @pytest.mark.parametrize("ema", [None, 0.9])

@@ -47,6 +47,22 @@ def test_it_is_torchs_mixture_with_the_same_parameters() -> None:
     torch.testing.assert_close(prior({}).variance[0, 0], expected.variance, rtol=1e-12, atol=1e-12)
 
 
+def test_in_float32_a_mixture_of_narrow_normals_far_from_0_keeps_its_digits() -> None:
+    """Densities and gradients: by products of float32 they would be noise."""
+    prior = LearnedMixture(6, 5)
+    with torch.no_grad():
+        prior.params.copy_(torch.cat([20 + torch.randn(5, 6), torch.full((5, 6), -6.0)], 1))
+    z = (prior.params[0, :6] + 2e-3 * torch.randn(3, 4, 6)).detach().requires_grad_()
+    found = prior({}).log_prob(z)
+    (slope,) = torch.autograd.grad(found.sum(), z)
+    wide = copy.deepcopy(prior).double()
+    wide_z = z.detach().double().requires_grad_()
+    expected = wide({}).each.log_prob(wide_z.unsqueeze(-2)).add(wide.logits.log_softmax(-1)).logsumexp(-1)
+    (wide_slope,) = torch.autograd.grad(expected.sum(), wide_z)
+    torch.testing.assert_close(found.double(), expected, rtol=1e-5, atol=1e-4)
+    torch.testing.assert_close(slope.double(), wide_slope, rtol=1e-3, atol=1e-2)
+
+
 def test_components_are_drawn_in_proportion_to_their_weights() -> None:
     at = torch.tensor([-100.0, 0.0, 100.0])
     weights = torch.tensor([0.5, 0.2, 0.3])

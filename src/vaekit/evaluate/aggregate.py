@@ -12,13 +12,13 @@ from torch import Tensor
 from vaekit.common.chunks import ROWS
 from vaekit.common.errors import UsageError
 from vaekit.core import NOTHING, VAE, Context
+from vaekit.core.coordinates import coordinates
 from vaekit.core.latent import LatentTerm
 from vaekit.evaluate.estimate import Estimate
 from vaekit.evaluate.evidence import at_rows, refuse_points, row_slices
 from vaekit.evaluate.inference import Inference, posterior_draws
 from vaekit.evaluate.rate import over_samples
 from vaekit.objectives import analytic_kl, coordinate_kl
-from vaekit.objectives.kl import coordinates
 from vaekit.train.means import evaluating
 
 PAIRS_AT_ONCE = 2**23

@@ -8,10 +8,11 @@ import torch
 from torch import Tensor
 
 from vaekit.common.errors import UsageError
+from vaekit.core.coordinates import over_coordinates
 from vaekit.core.latent import LatentTerm
 from vaekit.core.notation import Formula, Symbol
 from vaekit.core.trace import Batch, Trace
-from vaekit.objectives.kl import KL, analytic_kl, coordinate_kl, over_coordinates
+from vaekit.objectives.kl import KL, analytic_kl, coordinate_kl
 from vaekit.objectives.notation import LIKELIHOOD, RATE, Weighed, less
 from vaekit.objectives.objective import Step, Terms, TraceObjective, sample_mean, terms_of
 from vaekit.objectives.schedules import Constant, Schedule, schedule

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from torch import Tensor
-from torch.distributions import Distribution, Independent, kl_divergence
+from torch.distributions import Distribution, kl_divergence
 
-from vaekit.core.context import LEAD
+from vaekit.core.coordinates import coordinates
 from vaekit.core.latent import LatentTerm
 
 KL = Callable[[LatentTerm], Tensor]
@@ -53,24 +53,3 @@ def coordinate_kl(term: LatentTerm) -> Tensor:
 
 def _drawn_kl(term: LatentTerm, posterior: Distribution, prior: Distribution) -> Tensor:
     return posterior.log_prob(term.value) - prior.log_prob(term.value)
-
-
-def coordinates(distribution: Distribution) -> Distribution | None:
-    """The coordinates of a distribution whose event is made of independent ones, else None.
-
-    >>> import torch
-    >>> from torch.distributions import MultivariateNormal, Normal
-    >>> coordinates(Independent(Normal(torch.zeros(1, 1, 3), 1.0), 1))
-    Normal(loc: torch.Size([1, 1, 3]), scale: torch.Size([1, 1, 3]))
-    >>> coordinates(MultivariateNormal(torch.zeros(3), torch.eye(3))) is None
-    True
-    """
-    if not isinstance(distribution, Independent):
-        return None
-    base = distribution.base_dist
-    return base if not base.event_shape else None
-
-
-def over_coordinates(per_coordinate: Tensor) -> Tensor:
-    """The sum over an event's coordinates, `(sample, batch)`."""
-    return per_coordinate.flatten(LEAD).sum(LEAD)

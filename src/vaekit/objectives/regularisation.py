@@ -7,10 +7,10 @@ from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd
 
 from vaekit.common.errors import UsageError
+from vaekit.core.coordinates import over_coordinates
 from vaekit.core.latent import LatentTerm
 from vaekit.core.notation import Formula, Symbol
 from vaekit.core.trace import Batch, Trace
-from vaekit.objectives.kl import over_coordinates
 from vaekit.objectives.notation import Weighed
 from vaekit.objectives.objective import Step
 from vaekit.objectives.penalty import LatentPenalty, OfOneLatent, Penalty

@@ -11,10 +11,11 @@ from torch import Tensor
 from torch.distributions import Bernoulli, Distribution, Laplace, Normal
 
 from vaekit.common.errors import UsageError
+from vaekit.core.coordinates import coordinates, over_coordinates
 from vaekit.core.notation import Formula, Symbol, formula_of
 from vaekit.core.trace import Batch, Trace
 from vaekit.core.vae import VAE
-from vaekit.objectives.kl import KL, analytic_kl, coordinates, over_coordinates
+from vaekit.objectives.kl import KL, analytic_kl
 from vaekit.objectives.notation import RATE
 from vaekit.objectives.objective import Objective, OverBatch, Step, Terms, TraceObjective, sample_mean, terms_of
 

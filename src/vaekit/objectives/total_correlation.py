@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from vaekit.common.errors import UsageError
+from vaekit.core.coordinates import coordinates
 from vaekit.core.latent import LatentTerm
 from vaekit.families.point import is_point
-from vaekit.objectives.kl import coordinates
 from vaekit.objectives.objective import OverBatch
 from vaekit.objectives.penalty import LatentPenalty
 from vaekit.objectives.schedules import Schedule

@@ -1,5 +1,6 @@
 """Priors over latents."""
 
+from vaekit.priors.aggregate import AggregatePosterior
 from vaekit.priors.autoregressive import Autoregressive
 from vaekit.priors.autoregressive_mixture import AutoregressiveMixture
 from vaekit.priors.codes import UniformCodes
@@ -8,6 +9,7 @@ from vaekit.priors.fits import PRIOR_FITS, AutoregressiveFit, FlowFit, MixtureFi
 from vaekit.priors.flow import flow_prior
 from vaekit.priors.learned import Ard, LearnedPrior
 from vaekit.priors.mixture import LearnedMixture, Mixture
+from vaekit.priors.normals import NormalsAround
 from vaekit.priors.registry import PRIORS
 from vaekit.priors.standard import laplace, standard_normal
 from vaekit.priors.vamp import VampPrior
@@ -27,6 +29,7 @@ from vaekit.priors.vectors import (
 __all__ = [
     "PRIORS",
     "PRIOR_FITS",
+    "AggregatePosterior",
     "Ard",
     "Autoregressive",
     "AutoregressiveFit",
@@ -41,6 +44,7 @@ __all__ = [
     "Nearest",
     "Neutral",
     "NormalFit",
+    "NormalsAround",
     "PriorFit",
     "Subset",
     "UniformCodes",

@@ -6,12 +6,10 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
-from torch import Size, Tensor, nn
-from torch.distributions import Distribution, constraints
-from torch.distributions.constraints import Constraint
+from torch import Tensor, nn
 
 from vaekit.common.errors import DataError, UsageError
 from vaekit.common.seeds import seeded
@@ -21,11 +19,9 @@ from vaekit.core.context import Context
 from vaekit.core.meeting import ROW, Rows
 from vaekit.core.notation import Formula, Symbol
 from vaekit.families import positive
-from vaekit.flows.distribution import Shape
+from vaekit.priors.normals import NormalsAround
 from vaekit.priors.standard import EventShape, event_of_prior
 
-DISTANCES_AT_ONCE = 2**24
-"""How many distances between draws and exemplars are held at once where no gradient is asked for."""
 ROWS_AT_ONCE = 1000
 
 
@@ -186,12 +182,12 @@ class ExemplarPrior(Conditional):
         self._shared = Shared(rows, self.codes.device)
         self._encode_all(self._shared)
 
-    def forward(self, context: Context) -> Exemplars:
+    def forward(self, context: Context) -> NormalsAround:
         if self.training and self._shared is not None and "x" in context:
             return self._leaving_one_out(context, self._shared)
         self.settle()
         means = self.codes if len(self.codes) else self.codes.new_zeros(1, *self.codes.shape[1:])
-        return Exemplars(means, self.scale)
+        return NormalsAround(means, self.scale)
 
     def train(self, mode: bool = True) -> ExemplarPrior:
         """Set the mode. What is learned in training makes codes stale; fused optimisers leave no other trace of it."""
@@ -205,7 +201,7 @@ class ExemplarPrior(Conditional):
             with seeded(0, self.codes.device):
                 self._encode_all(self._shared)
 
-    def _leaving_one_out(self, context: Context, rows: Shared) -> Exemplars:
+    def _leaving_one_out(self, context: Context, rows: Shared) -> NormalsAround:
         if ROW not in context:
             raise UsageError(
                 f"an exemplar prior leaves each training row out of its own prior: pass given={{{ROW!r}: row numbers}}"
@@ -215,7 +211,7 @@ class ExemplarPrior(Conditional):
         means = self._means(rows, chosen.index)
         learnt = self.company.gathered(means[: len(row)].detach())
         self.codes.index_copy_(0, self.company.gathered(row), learnt)
-        return Exemplars(means, self.scale, chosen.visible, chosen.log_total)
+        return NormalsAround(means, self.scale, chosen.visible, chosen.log_total)
 
     def _encode_all(self, rows: Shared) -> None:
         numbers = torch.arange(len(rows), device=self.codes.device)
@@ -253,78 +249,3 @@ class ExemplarPrior(Conditional):
 def _settled(prior: ExemplarPrior, prefix: str, keep_vars: bool) -> None:
     """What is saved of a model in evaluation is up to date."""
     prior.settle()
-
-
-class Exemplars(Distribution):
-    r"""Normals of one scale around many means, summed over those that are visible and divided by a total.
-
-    Args:
-        means: `(M, *event)`.
-        scale: one standard deviation.
-        visible: which means each example may see, `(batch, M)`; all, if not given.
-        log_total: log of what the sum is divided by, `(batch,)`; of M, if not given.
-    """
-
-    arg_constraints: ClassVar[dict[str, Constraint]] = {}
-    has_rsample = False
-
-    def __init__(
-        self,
-        means: Tensor,
-        scale: Tensor,
-        visible: Tensor | None = None,
-        log_total: Tensor | None = None,
-        lead: Size = Size((1, 1)),  # noqa: B008
-    ) -> None:
-        self.means, self.scale, self.visible = means, scale, visible
-        self.log_total = means.new_full((1,), math.log(len(means))) if log_total is None else log_total
-        super().__init__(lead, means.shape[1:], validate_args=False)
-
-    @property
-    def support(self) -> Constraint:
-        """All real events."""
-        return constraints.independent(constraints.real, len(self.event_shape))
-
-    def expand(self, batch_shape: Shape, _instance: None = None) -> Exemplars:
-        """The same mixture, more of them."""
-        return Exemplars(self.means, self.scale, self.visible, self.log_total, Size(batch_shape))
-
-    def log_prob(self, value: Tensor) -> Tensor:
-        """The log of the mean density, `(sample, batch)`."""
-        at = value.flatten(-len(self.event_shape)) / self.scale
-        whole = self._all_at_once(at) if torch.is_grad_enabled() else self._in_parts(at)
-        one = at.shape[-1] * (self.scale.log() + math.log(2 * math.pi) / 2)
-        return whole - one - self.log_total
-
-    def _all_at_once(self, at: Tensor) -> Tensor:
-        return self._log_sum(at, slice(None))
-
-    def _in_parts(self, at: Tensor) -> Tensor:
-        """The same in a bounded memory."""
-        step = max(1, DISTANCES_AT_ONCE // at[..., 0].numel())
-        starts = range(0, len(self.means), step)
-        return torch.stack([self._log_sum(at, slice(start, start + step)) for start in starts]).logsumexp(0)
-
-    def _log_sum(self, at: Tensor, part: slice) -> Tensor:
-        """log of the sum of exp(-distance^2 / 2) over a part of the means; distances are not by matrix products,
-        which lose digits where draws and means are close."""
-        means = self.means[part].flatten(1) / self.scale
-        distance = torch.cdist(at.flatten(0, -2), means, compute_mode="donot_use_mm_for_euclid_dist")
-        exponent = (-distance.square() / 2).unflatten(0, at.shape[:-1])
-        if self.visible is not None:
-            exponent = exponent.masked_fill(~self.visible[:, part], -math.inf)
-        log_sum: Tensor = exponent.logsumexp(-1)
-        return log_sum
-
-    def sample(self, sample_shape: Size = Size()) -> Tensor:  # type: ignore[override]  # noqa: B008
-        """An exemplar for each draw, then a draw around it; with equal chances, whatever is visible."""
-        lead = Size((*sample_shape, *self.batch_shape))
-        with torch.no_grad():
-            number = torch.randint(len(self.means), lead, device=self.means.device)
-            centre = self.means[number]
-            return centre + self.scale * torch.randn_like(centre)
-
-    @property
-    def mean(self) -> Tensor:
-        """The mean of the means."""
-        return self.means.mean(0).expand(self.batch_shape + self.event_shape)

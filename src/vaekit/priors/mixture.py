@@ -17,11 +17,11 @@ from vaekit.core.family import Family
 from vaekit.core.notation import Formula, Symbol, term
 from vaekit.families import Normal
 from vaekit.flows.distribution import Shape
+from vaekit.priors.normals import ONE, held_against
 from vaekit.priors.standard import EventShape, event_of_prior
 
 At = Callable[[Tensor], Distribution]
 """From the numbers of components, `(sample, batch)`, to a distribution with that batch shape."""
-ONE = Size((1, 1))
 SPREAD = 0.5
 """How far apart the components of a learned mixture start."""
 
@@ -70,8 +70,7 @@ class Mixture(Distribution):
         return self._of_each(value).softmax(-1)
 
     def _of_each(self, value: Tensor) -> Tensor:
-        each: Tensor = self.each.log_prob(value.unsqueeze(-1 - len(self.event_shape)))
-        return self.log_weights + each
+        return self.log_weights + held_against(self.each, value)
 
     def sample(self, sample_shape: Size = Size()) -> Tensor:  # type: ignore[override]  # noqa: B008
         """A component for each draw, then a draw of it."""

@@ -1,6 +1,6 @@
 """Anomaly scores: how odd each row is, by name; each column's share of it; what it means beside known rows."""
 
-from vaekit.uses.scores.aggregate import AggregatePosterior, aggregated
+from vaekit.uses.scores.aggregate import aggregated
 from vaekit.uses.scores.complexity import Complexity, code_length
 from vaekit.uses.scores.distance import Mahalanobis
 from vaekit.uses.scores.ensemble import Ensemble, Member
@@ -14,7 +14,6 @@ from vaekit.uses.scores.typicality import Typicality
 
 __all__ = [
     "SCORES",
-    "AggregatePosterior",
     "Average",
     "Complexity",
     "Ensemble",
