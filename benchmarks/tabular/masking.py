@@ -35,8 +35,9 @@ class Weighted:
 
         rows, epochs = torch.from_numpy(x).float(), max(1, 200_000 // len(x))
         form = ArrayForm((x.shape[1],), holes=True)
-        built = vaekit.build(self.recipe, form, seed=seed, likelihood="normal", samples=self.samples, net="shortcut",
-                             hidden=(128, 128), latent=min(10, x.shape[1] - 1), **self.options)  # fmt: skip
+        built = vaekit.build(self.recipe, form, seed=seed, likelihood="normal", samples=self.samples, net="mlp",
+                             activation="tanh", hidden=(128, 128), latent=min(10, x.shape[1] - 1),
+                             **self.options)  # fmt: skip
         fitted = vaekit.fit(*built, rows, max_epochs=epochs, batch_size=64, validation=0.0, seed=seed, verbose=False,
                             learning_rate=falling(1e-3, epochs * -(-len(x) // 64)))  # fmt: skip
         return Completed(complete(fitted.model, Batch(rows), 200).x.double().numpy())
@@ -74,8 +75,9 @@ class Masking(Task[Completes]):
             ("set", *methods),
             ((record["set"], *(cell(record["methods"].get(method), "mse") for method in methods)) for record in found),
             "Of every other column all that lies above its mean is hidden, so that nobody has seen a high value.",
-            f"MIWAE and not-MIWAE are the same nets, trained alike, {len(SEEDS)} seeds; not-MIWAE also learns a",
-            "logistic curve for each column: how likely a value is to be missing. In the last column it is told that",
-            "curves rise.",
+            f"MIWAE and not-MIWAE are the same nets, two tanh layers of 128 as the paper's, trained alike, {len(SEEDS)}",
+            "seeds; not-MIWAE also learns a logistic curve for each column: how likely a value is to be missing. In the",
+            "last column it is told that curves rise. With `net=\"shortcut\"`, which is straight where nothing was seen,",
+            "not-MIWAE did worse than MIWAE on red wine (3.23 and 10.5 against 2.55): a net that levels off is needed.",
             *failures(found),
         )

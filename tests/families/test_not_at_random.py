@@ -22,7 +22,7 @@ from vaekit.nets.holes import HolesSeen
 from vaekit.objectives import Iwae, Step
 from vaekit.priors import standard_normal
 from vaekit.recipes import build
-from vaekit.recipes.forms import TableForm
+from vaekit.recipes.forms import ArrayForm, TableForm
 from vaekit.uses.complete import complete
 from vaekit.uses.completion.draws import MetropolisWithinGibbs, Resampling, draw_completions
 
@@ -232,6 +232,19 @@ def test_not_miwae_finds_the_mean_that_miwae_misses() -> None:
     means = {kind: mean_learned(x, kind) for kind in (False, True)}
     assert abs(means[True] - truth) < 0.5 * abs(means[False] - truth)
     assert means[False] < truth - 0.1
+
+
+def test_the_recipes_nets_level_off_where_nothing_was_seen() -> None:
+    """Decoders that go on straight put what nobody has seen anywhere; another activation can be asked for."""
+    far = {"z": torch.tensor([1e6, 1e7]).reshape(2, 1, 1)}
+    table = ArrayForm((3,), holes=True)
+    means = [
+        build("not_miwae", table, latent=1, likelihood="normal", **asked).model.likelihood(far).mean
+        for asked in ({}, {"activation": "relu"})
+    ]
+    torch.testing.assert_close(means[0][0], means[0][1])
+    assert (means[1][0] - means[1][1]).abs().min() > 1
+    assert build("not_miwae", table, net="gated", hidden=(8,)).model.trace(torch.rand(2, 3)).log_weight.isfinite().all()
 
 
 def mean_learned(x: Tensor, not_at_random: bool) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from torch import nn
 
@@ -81,6 +82,11 @@ MISSINGNESS: Registry[Callable[[Parts], Missingness]] = Registry(
 
 @recipe("holes that tell something of what is missing", "Ipsen, Mattei and Frellsen", 2021)
 def not_miwae(parts: Parts, missingness: str = "self_masking", samples: int = 20) -> Recipe:
-    """The not-MIWAE: a model of the data, and of which cells are missing."""
-    likelihood = NotAtRandom(parts.decoder(), MISSINGNESS[missingness](parts))
-    return Recipe(VAE(likelihood, z=Latent(parts.prior(), parts.encoder())), Iwae(samples))
+    """The not-MIWAE: a model of the data, and of which cells are missing.
+
+    Its nets level off, with tanh, unless another activation is asked for: where nobody has seen a value, those that go
+    on straight put it anywhere.
+    """
+    level = replace(parts, architecture=parts.architecture.preferring("tanh"))
+    likelihood = NotAtRandom(level.decoder(), MISSINGNESS[missingness](parts))
+    return Recipe(VAE(likelihood, z=Latent(level.prior(), level.encoder())), Iwae(samples))

@@ -46,6 +46,11 @@ class Architecture:
         if self.latent < 1:
             raise UsageError(f"latent is {self.latent}: a VAE needs at least 1 latent coordinate")
 
+    def preferring(self, activation: str) -> Architecture:
+        """With this activation, unless another is asked for or the net has none to choose."""
+        choice = "activation" in inspect.signature(NETS[self.net]).parameters
+        return replace(self, activation=activation) if choice and self.activation is None else self
+
     def builder(self) -> NetBuilder:
         """The object that makes the nets."""
         kind = NETS[self.net]
