@@ -45,6 +45,9 @@ class SmallMoves:
         if min(self.turn, self.slant, self.stretch, self.shift) < 0 or self.stretch >= 1:
             raise UsageError(f"{self}: a move is 0 or more, and a stretch below 1")
 
+    def __str__(self) -> str:
+        return f"a turn of up to {self.turn} rad, slant {self.slant}, stretch {self.stretch}, shift {self.shift}"
+
     def __call__(self, x: Tensor) -> Tensor:
         """Images `(n, C, H, W)`, moved."""
         grid = affine_grid(self._maps(x), list(x.shape), align_corners=False)
