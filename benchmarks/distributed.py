@@ -25,7 +25,7 @@ import records
 import vaekit
 from vaekit.data import load_data
 from vaekit.train import Epoch, Watcher
-from vaekit.train.world import joining
+from vaekit.train.ranks.world import joining
 
 JOBS = [("ae", "ddp"), ("ae", "fsdp"), ("vae", "ddp"), ("vae", "fsdp")]
 

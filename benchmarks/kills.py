@@ -40,7 +40,7 @@ from vaekit.cli.launch import launch
 from vaekit.model import load_model
 from vaekit.store import read_history
 from vaekit.train import describe
-from vaekit.train.checkpoint import Checkpoints
+from vaekit.train.resume.checkpoint import Checkpoints
 
 ROWS, BATCH, HELD_OUT = 640, 32, 0.2
 BATCHES = int(ROWS * (1 - HELD_OUT)) // BATCH

@@ -30,7 +30,7 @@ import vaekit
 from vaekit.data import Encoding, Greys, Streamed, load_data, open_data
 from vaekit.data.streams import Part
 from vaekit.train import describe
-from vaekit.train.streams import Stream
+from vaekit.train.rows.streams import Stream
 
 WIDE, SIDE, BATCH = 64, 8, 1024
 """Values to a row; pixels to a side of an image, of one byte each; examples to an update."""

@@ -22,8 +22,8 @@ from vaekit.objectives import Step
 from vaekit.recipes import RECIPES, Architecture, Parts, Recipe, build
 from vaekit.recipes.registry import Entry
 from vaekit.train import Resident, mean_terms
-from vaekit.train.labels import labels_wanted
-from vaekit.train.players import differentiate, players_of
+from vaekit.train.rows.labels import labels_wanted
+from vaekit.train.steps.players import differentiate, players_of
 
 EVENT = (1, 8, 8)
 LATE = 1_000_000

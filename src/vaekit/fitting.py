@@ -28,16 +28,16 @@ from vaekit.objectives import Objective, Schedule
 from vaekit.recipes import Blueprint
 from vaekit.store import config_of
 from vaekit.train import Observer, Resident, Settings, Trained, describe, train
-from vaekit.train.feeds import Feed, Sources, feed_of
-from vaekit.train.identity import identity_of
-from vaekit.train.keeper import Careless, Keeper, Keeping
-from vaekit.train.labels import labels_wanted
 from vaekit.train.means import evaluating
 from vaekit.train.progress import progress, say
+from vaekit.train.ranks.strategy import remarks
+from vaekit.train.ranks.world import World, joining
+from vaekit.train.resume.identity import identity_of
+from vaekit.train.resume.keeper import Careless, Keeper, Keeping
+from vaekit.train.rows.feeds import Feed, Sources, feed_of
+from vaekit.train.rows.labels import labels_wanted
 from vaekit.train.runtime import device_in
 from vaekit.train.settings import MakeOptimizer
-from vaekit.train.strategy import remarks
-from vaekit.train.world import World, joining
 
 Data = Splits | Dataset | Streamed | DataLoader[Any] | Path | ArrayLike | Tensor
 

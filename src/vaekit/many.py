@@ -21,11 +21,11 @@ from vaekit.model import FittedVAE
 from vaekit.objectives import Objective, Schedule
 from vaekit.train import Observer, Resident, Settings, Watcher, device_named
 from vaekit.train import Plan as TrainingPlan
-from vaekit.train.alike import NotTogether
-from vaekit.train.feeds import InMemory
 from vaekit.train.loop import MEND
-from vaekit.train.many import train_many
+from vaekit.train.many.alike import NotTogether
+from vaekit.train.many.training import train_many
 from vaekit.train.progress import progress, say
+from vaekit.train.rows.feeds import InMemory
 from vaekit.train.settings import MakeOptimizer
 
 Make = Callable[..., tuple[VAE, Objective]]

@@ -22,7 +22,7 @@ from vaekit.objectives import Elbo
 from vaekit.priors import PRIOR_FITS, PriorFit
 from vaekit.store import load, save
 from vaekit.train import Epoch, Resident
-from vaekit.train.labels import as_vectors, labels_wanted, refuse_unfit
+from vaekit.train.rows.labels import as_vectors, labels_wanted, refuse_unfit
 from vaekit.uses.classify import classify
 from vaekit.uses.cluster import Clusters, cluster
 from vaekit.uses.complete import Completion, complete

@@ -22,7 +22,7 @@ from vaekit.data import Encoding
 from vaekit.recipes import Blueprint
 from vaekit.recipes.forms import form_of_config
 from vaekit.train import Epoch, Trained, device_named
-from vaekit.train.checkpoint import Checkpoints
+from vaekit.train.resume.checkpoint import Checkpoints
 
 if TYPE_CHECKING:
     from vaekit.data.tables import Schema

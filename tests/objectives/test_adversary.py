@@ -32,7 +32,7 @@ from vaekit.objectives import (
 from vaekit.objectives.adversary import shuffled_coordinates
 from vaekit.priors import standard_normal
 from vaekit.recipes import build
-from vaekit.train.players import differentiate, players_of
+from vaekit.train.steps.players import differentiate, players_of
 
 STEP = Step.first()
 

@@ -32,8 +32,8 @@ from vaekit.objectives.control import Multiplier
 from vaekit.objectives.objective import OverBatch
 from vaekit.recipes import build
 from vaekit.train import Epoch, Resident, Settings, train
-from vaekit.train.checkpoint import Checkpoints
-from vaekit.train.world import World, joining
+from vaekit.train.ranks.world import World, joining
+from vaekit.train.resume.checkpoint import Checkpoints
 
 with seeded(0):
     ROWS = (torch.rand(99, 6) < 0.3).float()

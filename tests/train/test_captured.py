@@ -14,10 +14,10 @@ from vaekit.common.seeds import seeded
 from vaekit.objectives import Cosine, Linear
 from vaekit.recipes import build
 from vaekit.train import Settings
-from vaekit.train.captured import Captured
 from vaekit.train.means import Entries
-from vaekit.train.updates import Updates
-from vaekit.train.ways import OneByOne, way_through
+from vaekit.train.steps.captured import Captured
+from vaekit.train.steps.updates import Updates
+from vaekit.train.steps.ways import OneByOne, way_through
 
 DIGITS = torch.arange(90 * 6).reshape(90, 6) % 7 / 7.0
 

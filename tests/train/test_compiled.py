@@ -14,9 +14,9 @@ from vaekit.core import Batch
 from vaekit.objectives import Step
 from vaekit.recipes import build
 from vaekit.train import Settings, train
-from vaekit.train.compiled import CompiledGradients
-from vaekit.train.updates import Updates
-from vaekit.train.ways import way_through
+from vaekit.train.steps.compiled import CompiledGradients
+from vaekit.train.steps.updates import Updates
+from vaekit.train.steps.ways import way_through
 
 needs_a_compiler = pytest.mark.skipif(shutil.which("g++") is None, reason="compiling on a CPU needs g++")
 X = (torch.arange(16 * 6).reshape(16, 6) % 7 / 7).contiguous()

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from vaekit.common.seeds import seeded
-from vaekit.train.eager import eager
+from vaekit.train.steps.eager import eager
 
 KINDS: dict[str, tuple[Any, dict[str, Any]]] = {
     "adam": (torch.optim.Adam, {"fused": True}),

@@ -12,7 +12,7 @@ from vaekit.data import Dataset, Encoding, Greys
 from vaekit.objectives import Elbo, Enumerate, Objective, Step, Terms
 from vaekit.recipes import Recipe, build
 from vaekit.train import Resident, Settings, mean_terms, train
-from vaekit.train.labels import labels_wanted, numbers_of_a_pass
+from vaekit.train.rows.labels import labels_wanted, numbers_of_a_pass
 
 LABELS = torch.tensor([2, 0, 1, 2, 0, 1, 1])
 

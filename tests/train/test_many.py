@@ -24,12 +24,14 @@ from vaekit.data import Dataset, Encoding, Greys
 from vaekit.many import mean_over
 from vaekit.objectives import Cosine, Elbo, Linear, Objective, Step
 from vaekit.recipes import RECIPES
-from vaekit.train import Resident, Settings, stack, traced
-from vaekit.train.joint import Joint
-from vaekit.train.labels import as_vectors, labels_wanted
-from vaekit.train.shares import Shares
-from vaekit.train.stack import Stack
-from vaekit.train.stacked import StackedUpdates, clip_each
+from vaekit.train import Resident, Settings
+from vaekit.train.many import stack
+from vaekit.train.many.shares import Shares
+from vaekit.train.many.stack import Stack
+from vaekit.train.many.stacked import StackedUpdates, clip_each
+from vaekit.train.rows.labels import as_vectors, labels_wanted
+from vaekit.train.steps import traced
+from vaekit.train.steps.joint import Joint
 
 CPU = torch.device("cpu")
 with seeded(0):

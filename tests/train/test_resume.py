@@ -30,9 +30,9 @@ from vaekit.priors import standard_normal
 from vaekit.recipes import build
 from vaekit.store import load_checkpoint
 from vaekit.train import Epoch, Plan, Watcher
-from vaekit.train.checkpoint import MANIFEST, RECORD, TENSORS, Checkpoints, CheckpointWarning
-from vaekit.train.keeper import Keeping, Rhythm
-from vaekit.train.packing import packed, unpacked
+from vaekit.train.resume.checkpoint import MANIFEST, RECORD, TENSORS, Checkpoints, CheckpointWarning
+from vaekit.train.resume.keeper import Keeping, Rhythm
+from vaekit.train.resume.packing import packed, unpacked
 
 with seeded(0):
     IMAGES = torch.rand(44, 1, 8, 8)
@@ -317,7 +317,7 @@ def test_nothing_in_a_checkpoint_could_run(interrupted: Path) -> None:
 
 def test_a_full_disk_costs_a_warning_and_no_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """There is room for the first checkpoint, and for no other."""
-    from vaekit.train import checkpoint
+    from vaekit.train.resume import checkpoint
 
     real = checkpoint.save_file
 
@@ -347,7 +347,11 @@ def test_a_writer_that_dies_leaves_what_was_there(
     def dies(*_: Any, **__: Any) -> None:
         raise SystemExit
 
-    place = {"save_file": "vaekit.train.checkpoint.save_file", "rename": "pathlib.Path.rename", "fsync": "os.fsync"}
+    place = {
+        "save_file": "vaekit.train.resume.checkpoint.save_file",
+        "rename": "pathlib.Path.rename",
+        "fsync": "os.fsync",
+    }
     monkeypatch.setattr(place[moment], dies)
     monkeypatch.setattr(shutil, "rmtree", lambda *_, **__: None)
     with pytest.raises(SystemExit):
@@ -404,7 +408,7 @@ def test_other_data_another_model_or_objective_are_another_run(interrupted: Path
 
 
 def test_other_circumstances_are_told(interrupted: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("vaekit.train.identity.describe", lambda device: "cpu (64 threads)")
+    monkeypatch.setattr("vaekit.train.resume.identity.describe", lambda device: "cpu (64 threads)")
     with pytest.warns(CheckpointWarning, match="device was .* not to the bit"):
         KINDS["elbo"].fit(checkpoints=interrupted, resume=True)
 

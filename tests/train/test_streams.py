@@ -26,8 +26,8 @@ from vaekit.data import Dataset, Dynamic, Encoding, Greys
 from vaekit.data.streams import NpyStore, Part, Share, loader_store
 from vaekit.recipes import build
 from vaekit.train import Resident, Settings, train
-from vaekit.train.labels import Wanted
-from vaekit.train.streams import Stream
+from vaekit.train.rows.labels import Wanted
+from vaekit.train.rows.streams import Stream
 
 N, WIDE, MEMORY = 20_011, 32, 1
 """2.4 MiB of rows, read within 1."""
@@ -253,7 +253,7 @@ from pathlib import Path
 import torch
 from vaekit.data import Encoding, Greys
 from vaekit.data.streams import NpyStore, Part, TableStore
-from vaekit.train.streams import Stream
+from vaekit.train.rows.streams import Stream
 torch.set_num_threads(1)
 peak = lambda: int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]) / 1024
 for path in map(Path, sys.argv[1:]):

@@ -19,11 +19,11 @@ from vaekit.objectives.gradients import DoublyReparameterised
 from vaekit.objectives.importance import Weighted
 from vaekit.recipes import build
 from vaekit.train import OPTIMIZERS, Settings, mean_terms, train
-from vaekit.train.players import Limits, Player
-from vaekit.train.source import order_seed
-from vaekit.train.strategy import Replicated
-from vaekit.train.updates import Updates
-from vaekit.train.world import World
+from vaekit.train.ranks.strategy import Replicated
+from vaekit.train.ranks.world import World
+from vaekit.train.rows.source import order_seed
+from vaekit.train.steps.players import Limits, Player
+from vaekit.train.steps.updates import Updates
 
 W = torch.tensor([3.0, -4.0])
 """Of length 5."""

@@ -22,9 +22,9 @@ from vaekit.data import Dataset, Encoding, Greys
 from vaekit.objectives import Elbo
 from vaekit.recipes import build
 from vaekit.train import Resident, Settings
-from vaekit.train.source import order_seed
-from vaekit.train.strategy import remarks
-from vaekit.train.world import ALONE, World, joining
+from vaekit.train.ranks.strategy import remarks
+from vaekit.train.ranks.world import ALONE, World, joining
+from vaekit.train.rows.source import order_seed
 
 TESTS = Path(__file__).parent.parent
 

@@ -18,7 +18,7 @@ from vaekit.families.point import point_latents
 from vaekit.model import FittedVAE
 from vaekit.objectives import Elbo
 from vaekit.recipes import RECIPES, build
-from vaekit.train.labels import as_vectors, labels_wanted
+from vaekit.train.rows.labels import as_vectors, labels_wanted
 from vaekit.uses.alone import each_alone
 from vaekit.uses.score import scores
 

@@ -24,7 +24,7 @@ from vaekit.fitting import fit, held_out_rows
 from vaekit.model import FittedVAE
 from vaekit.recipes import RECIPES, build
 from vaekit.tabular import form_of, words_of_fit
-from vaekit.train.world import World, joining
+from vaekit.train.ranks.world import World, joining
 
 
 @dataclass(frozen=True)

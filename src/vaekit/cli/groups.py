@@ -16,7 +16,7 @@ from vaekit.cli.speak import remark
 from vaekit.cli.writers import refuse_place
 from vaekit.common.errors import UsageError
 from vaekit.model import FittedVAE, Rows
-from vaekit.train.labels import LABEL
+from vaekit.train.rows.labels import LABEL
 from vaekit.uses.classify import taught
 
 

@@ -19,9 +19,9 @@ from vaekit.core import VAE
 from vaekit.model import FittedVAE
 from vaekit.store import load_checkpoint, read_history, save
 from vaekit.train import Epoch, JsonLines, Plan
-from vaekit.train.checkpoint import Checkpoints
 from vaekit.train.history import as_lines
-from vaekit.train.keeper import Keeping
+from vaekit.train.resume.checkpoint import Checkpoints
+from vaekit.train.resume.keeper import Keeping
 
 MODEL, CHECKPOINTS, HISTORY, METRICS, REPORT, SCHEMA = (
     "model",

@@ -14,8 +14,8 @@ from vaekit.evaluate.activity import Activity, activity
 from vaekit.evaluate.evidence import Evidence, log_evidence
 from vaekit.objectives import Elbo
 from vaekit.train import Means, Resident, mean_terms
-from vaekit.train.labels import labels_wanted
 from vaekit.train.means import evaluating
+from vaekit.train.rows.labels import labels_wanted
 
 
 @dataclass(frozen=True)

@@ -10,60 +10,60 @@ from typing import TYPE_CHECKING
 from vaekit.common.lazy import names_in
 
 if TYPE_CHECKING:
-    from vaekit.train.batches import Resident as Resident
-    from vaekit.train.checkpoint import Checkpoint as Checkpoint
-    from vaekit.train.checkpoint import Checkpoints as Checkpoints
-    from vaekit.train.checkpoint import CheckpointWarning as CheckpointWarning
     from vaekit.train.history import Epoch as Epoch
     from vaekit.train.history import Observer as Observer
     from vaekit.train.history import Plan as Plan
     from vaekit.train.history import Trained as Trained
     from vaekit.train.history import Watcher as Watcher
-    from vaekit.train.identity import Identity as Identity
-    from vaekit.train.identity import identity_of as identity_of
-    from vaekit.train.keeper import Careless as Careless
-    from vaekit.train.keeper import Keeper as Keeper
-    from vaekit.train.keeper import Keeping as Keeping
-    from vaekit.train.keeper import Resumable as Resumable
     from vaekit.train.loop import train as train
     from vaekit.train.means import Means as Means
     from vaekit.train.means import mean_terms as mean_terms
     from vaekit.train.progress import JsonLines as JsonLines
+    from vaekit.train.ranks.strategy import STRATEGIES as STRATEGIES
+    from vaekit.train.ranks.world import World as World
+    from vaekit.train.ranks.world import joining as joining
+    from vaekit.train.resume.checkpoint import Checkpoint as Checkpoint
+    from vaekit.train.resume.checkpoint import Checkpoints as Checkpoints
+    from vaekit.train.resume.checkpoint import CheckpointWarning as CheckpointWarning
+    from vaekit.train.resume.identity import Identity as Identity
+    from vaekit.train.resume.identity import identity_of as identity_of
+    from vaekit.train.resume.keeper import Careless as Careless
+    from vaekit.train.resume.keeper import Keeper as Keeper
+    from vaekit.train.resume.keeper import Keeping as Keeping
+    from vaekit.train.resume.keeper import Resumable as Resumable
+    from vaekit.train.rows.batches import Resident as Resident
+    from vaekit.train.rows.streams import Stream as Stream
     from vaekit.train.runtime import describe as describe
     from vaekit.train.runtime import device_named as device_named
     from vaekit.train.settings import OPTIMIZERS as OPTIMIZERS
     from vaekit.train.settings import Settings as Settings
-    from vaekit.train.strategy import STRATEGIES as STRATEGIES
-    from vaekit.train.streams import Stream as Stream
-    from vaekit.train.world import World as World
-    from vaekit.train.world import joining as joining
 
 _HOME_OF = {
     "OPTIMIZERS": "vaekit.train.settings",
-    "STRATEGIES": "vaekit.train.strategy",
-    "Careless": "vaekit.train.keeper",
-    "Checkpoint": "vaekit.train.checkpoint",
-    "CheckpointWarning": "vaekit.train.checkpoint",
-    "Checkpoints": "vaekit.train.checkpoint",
+    "STRATEGIES": "vaekit.train.ranks.strategy",
+    "Careless": "vaekit.train.resume.keeper",
+    "Checkpoint": "vaekit.train.resume.checkpoint",
+    "CheckpointWarning": "vaekit.train.resume.checkpoint",
+    "Checkpoints": "vaekit.train.resume.checkpoint",
     "Epoch": "vaekit.train.history",
-    "Identity": "vaekit.train.identity",
+    "Identity": "vaekit.train.resume.identity",
     "JsonLines": "vaekit.train.progress",
-    "Keeper": "vaekit.train.keeper",
-    "Keeping": "vaekit.train.keeper",
+    "Keeper": "vaekit.train.resume.keeper",
+    "Keeping": "vaekit.train.resume.keeper",
     "Means": "vaekit.train.means",
     "Observer": "vaekit.train.history",
     "Plan": "vaekit.train.history",
-    "Resident": "vaekit.train.batches",
-    "Resumable": "vaekit.train.keeper",
+    "Resident": "vaekit.train.rows.batches",
+    "Resumable": "vaekit.train.resume.keeper",
     "Settings": "vaekit.train.settings",
-    "Stream": "vaekit.train.streams",
+    "Stream": "vaekit.train.rows.streams",
     "Trained": "vaekit.train.history",
     "Watcher": "vaekit.train.history",
-    "World": "vaekit.train.world",
+    "World": "vaekit.train.ranks.world",
     "describe": "vaekit.train.runtime",
     "device_named": "vaekit.train.runtime",
-    "identity_of": "vaekit.train.identity",
-    "joining": "vaekit.train.world",
+    "identity_of": "vaekit.train.resume.identity",
+    "joining": "vaekit.train.ranks.world",
     "mean_terms": "vaekit.train.means",
     "train": "vaekit.train.loop",
 }

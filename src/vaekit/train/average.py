@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from vaekit.core import VAE
-from vaekit.train.shards import load_weights
+from vaekit.train.ranks.shards import load_weights
 
 
 class Average:

@@ -16,16 +16,16 @@ from vaekit.core.meeting import introduce
 from vaekit.objectives import Objective
 from vaekit.train.history import Epoch, Observer, Plan, Trained
 from vaekit.train.judges import judge_of, judged
-from vaekit.train.keeper import Careless
-from vaekit.train.labels import labels_wanted
 from vaekit.train.means import Ledger, Means, first_fault_of_weights, latent_names, mean_terms
+from vaekit.train.ranks.strategy import strategy_of
+from vaekit.train.ranks.world import ALONE, World
+from vaekit.train.resume.keeper import Careless
+from vaekit.train.rows.labels import labels_wanted
+from vaekit.train.rows.source import Source, order_seed
 from vaekit.train.settings import PRECISIONS, Settings
-from vaekit.train.source import Source, order_seed
+from vaekit.train.steps.updates import Updates
+from vaekit.train.steps.ways import way_through
 from vaekit.train.stopping import Best
-from vaekit.train.strategy import strategy_of
-from vaekit.train.updates import Updates
-from vaekit.train.ways import way_through
-from vaekit.train.world import ALONE, World
 
 MEND = "try a smaller learning rate, clip=1.0, or data on a smaller scale"
 

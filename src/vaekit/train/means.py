@@ -13,9 +13,9 @@ from torch import Tensor, nn
 from vaekit.common.seeds import reseed
 from vaekit.core import VAE, Batch
 from vaekit.objectives import Objective, Step, Terms
-from vaekit.train.labels import labels_wanted
-from vaekit.train.source import Source, order_seed
-from vaekit.train.world import ALONE, World
+from vaekit.train.ranks.world import ALONE, World
+from vaekit.train.rows.labels import labels_wanted
+from vaekit.train.rows.source import Source, order_seed
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from vaekit.common.errors import UsageError
-from vaekit.train.world import World, local_rank
+from vaekit.train.ranks.world import World, local_rank
 
 
 def device_named(name: str) -> torch.device:
@@ -45,7 +45,7 @@ def describe(device: torch.device) -> str:
 def device_in(world: World, name: str) -> torch.device:
     """The device of this name for a rank of a world: of several on one machine each has a GPU of its own.
 
-    >>> from vaekit.train.world import ALONE
+    >>> from vaekit.train.ranks.world import ALONE
     >>> device_in(ALONE, "cpu")
     device(type='cpu')
     """

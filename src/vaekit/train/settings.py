@@ -15,9 +15,9 @@ from vaekit.common.errors import UsageError
 from vaekit.common.registry import Registry
 from vaekit.core.precision import Precision
 from vaekit.objectives import Schedule
-from vaekit.train.eager import eager
-from vaekit.train.players import Limits
-from vaekit.train.strategy import STRATEGIES
+from vaekit.train.ranks.strategy import STRATEGIES
+from vaekit.train.steps.eager import eager
+from vaekit.train.steps.players import Limits
 
 MakeOptimizer = Callable[..., Optimizer]
 """Any torch optimiser's class: called with the parameters and `lr`."""

@@ -20,8 +20,8 @@ from vaekit.core import VAE, Batch, Deterministic, Latent
 from vaekit.core.context import as_given
 from vaekit.core.order import depending_on
 from vaekit.objectives.enumeration import infer, listed, posterior_before_others
-from vaekit.train.labels import LABEL
 from vaekit.train.means import evaluating
+from vaekit.train.rows.labels import LABEL
 from vaekit.uses.alone import each_alone
 from vaekit.uses.encode import encode
 

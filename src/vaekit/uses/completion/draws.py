@@ -14,7 +14,7 @@ from vaekit.common.seeds import seeded
 from vaekit.core import VAE, Batch
 from vaekit.evaluate.evidence import SCALARS_AT_ONCE, refuse_points
 from vaekit.train.means import evaluating
-from vaekit.train.source import order_seed
+from vaekit.train.rows.source import order_seed
 from vaekit.uses.completion.chains import Moments, State, Walk, shrink_factor
 from vaekit.uses.completion.explained import Encode, Explained, Holes, explained
 from vaekit.uses.score import DRAWS_AT_ONCE

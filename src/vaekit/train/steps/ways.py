@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Protocol
 
-from vaekit.train.batches import Resident
-from vaekit.train.captured import Captured
 from vaekit.train.means import Entries, entries_of
+from vaekit.train.rows.batches import Resident
+from vaekit.train.rows.source import Source
 from vaekit.train.settings import CAPTURABLE
-from vaekit.train.source import Source
-from vaekit.train.updates import Updates
+from vaekit.train.steps.captured import Captured
+from vaekit.train.steps.updates import Updates
 
 
 class Way(Protocol):

@@ -11,7 +11,7 @@ from torch import Tensor
 from vaekit.core import Batch
 from vaekit.core.meeting import ROW
 from vaekit.data import Dataset, Encoding
-from vaekit.train.labels import Wanted, as_vectors, numbers_of_a_pass, refuse_unfit
+from vaekit.train.rows.labels import Wanted, as_vectors, numbers_of_a_pass, refuse_unfit
 
 
 class StandIn(Batch):

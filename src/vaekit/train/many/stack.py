@@ -15,11 +15,11 @@ from torch.overrides import TorchFunctionMode
 from vaekit.core import Batch
 from vaekit.objectives import Schedule, Step, Terms
 from vaekit.objectives.schedules import Constant, schedule
-from vaekit.train.alike import Number, Place, numbers_apart
-from vaekit.train.joint import Joint
 from vaekit.train.judges import judge_of
+from vaekit.train.many.alike import Number, Place, numbers_apart
 from vaekit.train.means import entries_of, evaluating
-from vaekit.train.traced import Traced
+from vaekit.train.steps.joint import Joint
+from vaekit.train.steps.traced import Traced
 
 Values = dict[str, Tensor]
 """Weights and buffers by their path, `(member, *shape)` each."""

@@ -12,9 +12,9 @@ import torch
 from vaekit.common.errors import UsageError
 from vaekit.data import Dataset, Encoding, Streamed, hold_out
 from vaekit.data.streams import Part, parted
-from vaekit.train.batches import Resident
-from vaekit.train.source import Source
-from vaekit.train.streams import Check, Stream, counted_from
+from vaekit.train.rows.batches import Resident
+from vaekit.train.rows.source import Source
+from vaekit.train.rows.streams import Check, Stream, counted_from
 
 Sources = tuple[Source, Source | None]
 """What to train on, and what is held out, if anything is."""

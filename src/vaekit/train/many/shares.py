@@ -9,7 +9,7 @@ from torch import Tensor
 
 from vaekit.core import Batch
 from vaekit.core.meeting import ROW
-from vaekit.train.batches import Resident
+from vaekit.train.rows.batches import Resident
 
 
 class Shares:

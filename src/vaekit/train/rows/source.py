@@ -9,7 +9,7 @@ import torch
 
 from vaekit.core import Batch
 from vaekit.core.meeting import Rows
-from vaekit.train.labels import Wanted
+from vaekit.train.rows.labels import Wanted
 
 _EPOCHS = 1_000_003
 """A prime: seeds of one run and epochs of another meet only far out."""

@@ -14,9 +14,9 @@ import torch
 from torch import Tensor
 
 from vaekit.common.errors import first_line
-from vaekit.train.batches import Resident
 from vaekit.train.means import Entries, entries_of
-from vaekit.train.updates import Updates
+from vaekit.train.rows.batches import Resident
+from vaekit.train.steps.updates import Updates
 
 WARM_UP = 3
 """Updates before a capture: lazily made state has to be there, and kernels chosen."""

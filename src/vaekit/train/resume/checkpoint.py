@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 
 from vaekit.common.errors import ModelFileError
 from vaekit.common.files import directory_written_atomically
-from vaekit.train.packing import Packed, packed, unpacked
+from vaekit.train.resume.packing import Packed, packed, unpacked
 
 FORMAT = "vaekit-checkpoint"
 VERSION = 1

@@ -18,19 +18,19 @@ from vaekit.common.seeds import seeded
 from vaekit.core import VAE, Batch
 from vaekit.core.meeting import introduce
 from vaekit.objectives import Objective
-from vaekit.train.alike import NotTogether
-from vaekit.train.batches import Resident
 from vaekit.train.history import Epoch, Observer, Plan, Trained
-from vaekit.train.joint import Joint
 from vaekit.train.judges import judge_of, judged
-from vaekit.train.labels import labels_wanted
 from vaekit.train.loop import MEND
+from vaekit.train.many.alike import NotTogether
+from vaekit.train.many.shares import Shares
+from vaekit.train.many.stack import MODEL, Stack, Values
+from vaekit.train.many.stacked import StackedUpdates, over_members
 from vaekit.train.means import Entries, Ledger, Means, latent_names
+from vaekit.train.rows.batches import Resident
+from vaekit.train.rows.labels import labels_wanted
+from vaekit.train.rows.source import order_seed
 from vaekit.train.settings import PRECISIONS, Settings
-from vaekit.train.shares import Shares
-from vaekit.train.source import order_seed
-from vaekit.train.stack import MODEL, Stack, Values
-from vaekit.train.stacked import StackedUpdates, over_members
+from vaekit.train.steps.joint import Joint
 
 
 class Course:

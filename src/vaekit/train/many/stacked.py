@@ -13,10 +13,10 @@ from torch.optim import Optimizer
 from vaekit.core import Batch
 from vaekit.objectives import Schedule, Step
 from vaekit.objectives.schedules import schedule
-from vaekit.train.alike import NotTogether
-from vaekit.train.eager import eager
+from vaekit.train.many.alike import NotTogether
+from vaekit.train.many.stack import Stack, Values
 from vaekit.train.settings import Settings
-from vaekit.train.stack import Stack, Values
+from vaekit.train.steps.eager import eager
 
 TORCHS: Final = (torch.optim.Adam, torch.optim.AdamW, torch.optim.Adamax, torch.optim.SGD)
 ELEMENTWISE: Final = (*TORCHS, *map(eager, TORCHS))

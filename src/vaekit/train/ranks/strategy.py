@@ -16,8 +16,8 @@ from vaekit.common.registry import Registry
 from vaekit.core import VAE, Deterministic
 from vaekit.objectives import Objective
 from vaekit.objectives.objective import OverBatch
-from vaekit.train.shards import is_sharded, whole
-from vaekit.train.world import World
+from vaekit.train.ranks.shards import is_sharded, whole
+from vaekit.train.ranks.world import World
 
 BUCKET: Final = 2**23
 """Numbers that are exchanged at once."""
@@ -60,7 +60,7 @@ class Strategy(Protocol):
 class OneRank:
     """A model in one process: nothing is to be done.
 
-    >>> from vaekit.train.world import ALONE
+    >>> from vaekit.train.ranks.world import ALONE
     >>> strategy = OneRank(ALONE)
     >>> strategy.weight(128)
     1.0
@@ -238,7 +238,7 @@ STRATEGIES: Registry[Callable[[World], Strategy]] = Registry("strategy", {"ddp":
 def strategy_of(name: str, world: World) -> Strategy:
     """The strategy of this name; for one rank there is nothing to choose.
 
-    >>> from vaekit.train.world import ALONE
+    >>> from vaekit.train.ranks.world import ALONE
     >>> type(strategy_of("fsdp", ALONE)).__name__
     'OneRank'
     """
@@ -250,7 +250,7 @@ def remarks(model: VAE, objective: Objective, strategy: str, world: World) -> li
     """What is to be said of a run over several ranks; nothing of one alone.
 
     >>> from vaekit.recipes import build
-    >>> from vaekit.train.world import ALONE
+    >>> from vaekit.train.ranks.world import ALONE
     >>> remarks(*build("vae", (6,)), "ddp", ALONE)
     []
     """
@@ -291,7 +291,7 @@ def buckets(tensors: Iterable[Tensor], numbers: int = BUCKET) -> Iterator[list[T
 def average(tensors: Sequence[Tensor], counted: int, world: World) -> None:
     """Replace tensors by their means over the ranks, each weighed by what it counted, in one exchange.
 
-    >>> from vaekit.train.world import ALONE
+    >>> from vaekit.train.ranks.world import ALONE
     >>> average([ones := torch.ones(2)], counted=3, world=ALONE)
     >>> ones
     tensor([1., 1.])

@@ -19,9 +19,9 @@ from vaekit.core.meeting import ROW
 from vaekit.data import Dataset, Encoding
 from vaekit.data.streams import MEMORY, Blocks, Part, Piece, Store, row_bytes
 from vaekit.data.streams.store import empty_rows
-from vaekit.train.ahead import ahead
-from vaekit.train.labels import Wanted, as_vectors, refuse_unfit
-from vaekit.train.source import order_seed
+from vaekit.train.rows.ahead import ahead
+from vaekit.train.rows.labels import Wanted, as_vectors, refuse_unfit
+from vaekit.train.rows.source import order_seed
 
 Check = Callable[[Dataset], object]
 """Raises a `DataError` for rows that cannot be trained on."""

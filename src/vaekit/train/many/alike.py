@@ -33,7 +33,7 @@ def numbers_apart(members: Sequence[nn.Module]) -> dict[Place, tuple[Number, ...
     {('', 'beta'): (Constant(value=1.0, steps=1), Constant(value=4.0, steps=1))}
     >>> numbers_apart([Elbo(samples=2), Elbo(samples=3)])
     Traceback (most recent call last):
-    vaekit.train.alike.NotTogether: samples differs between the models
+    vaekit.train.many.alike.NotTogether: samples differs between the models
     """
     _refuse_unlike([_build(member) for member in members], "the parts of the models differ")
     _refuse_unlike([_shapes(member) for member in members], "the shapes of the weights differ")

@@ -14,7 +14,7 @@ from vaekit.common.errors import UsageError, first_line
 from vaekit.common.seeds import seeded
 from vaekit.core import VAE, Batch
 from vaekit.objectives import Objective, Step, Terms
-from vaekit.train.joint import Joint
+from vaekit.train.steps.joint import Joint
 
 Tensors = dict[str, Tensor]
 Flat = tuple[Tensor, Tensor, Tensors]

@@ -13,9 +13,9 @@ from typing import Any, Final, Protocol
 
 from vaekit.common.errors import DataError, UsageError
 from vaekit.common.interrupts import Deferred
-from vaekit.train.checkpoint import Checkpoint, Checkpoints, CheckpointWarning
-from vaekit.train.identity import Identity
-from vaekit.train.world import ALONE, World
+from vaekit.train.ranks.world import ALONE, World
+from vaekit.train.resume.checkpoint import Checkpoint, Checkpoints, CheckpointWarning
+from vaekit.train.resume.identity import Identity
 
 
 class Resumable(Protocol):

@@ -15,7 +15,7 @@ from torch.optim import Optimizer
 
 from vaekit.core import VAE
 from vaekit.objectives import Objective, Schedule, Step, Terms
-from vaekit.train.shards import is_sharded, like, piece, whole
+from vaekit.train.ranks.shards import is_sharded, like, piece, whole
 
 TINY = 1e-6
 """Added to a length that is divided by, as torch does."""

@@ -12,12 +12,12 @@ from vaekit.core import VAE, Batch
 from vaekit.objectives import Objective, Step, Terms
 from vaekit.objectives.schedules import schedule
 from vaekit.train.average import Average
-from vaekit.train.compiled import Compiled
-from vaekit.train.players import differentiate, players_of
+from vaekit.train.ranks.shards import load_weights, together
+from vaekit.train.ranks.strategy import OneRank, Strategy
+from vaekit.train.ranks.world import ALONE
 from vaekit.train.settings import Settings
-from vaekit.train.shards import load_weights, together
-from vaekit.train.strategy import OneRank, Strategy
-from vaekit.train.world import ALONE
+from vaekit.train.steps.compiled import Compiled
+from vaekit.train.steps.players import differentiate, players_of
 
 
 class Updates:

@@ -1,0 +1,1 @@
+"""Many models of one make, trained at once."""

@@ -1,0 +1,1 @@
+"""Runs that can be interrupted: what is kept of them, and how they go on."""

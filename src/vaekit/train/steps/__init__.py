@@ -1,0 +1,1 @@
+"""Steps: an update of the weights, and the ways to carry out many of them."""
