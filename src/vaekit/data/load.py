@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 
 from vaekit.common.errors import DataError, UsageError
+from vaekit.data import arrow
 from vaekit.data.arrays import numpy_file
 from vaekit.data.builtin import BUILTIN
 from vaekit.data.dataset import Splits
@@ -15,7 +16,6 @@ from vaekit.data.idx import idx_folder
 from vaekit.data.reading import blaming
 from vaekit.data.streams import MEMORY, ImageStore, NpyStore, Store, Streamed, TableStore, in_memory, row_bytes
 from vaekit.data.streams import images as images_of
-from vaekit.data.streams import tables as tables_of
 
 if TYPE_CHECKING:
     from vaekit.data.tables import Schema
@@ -98,7 +98,7 @@ class MixedTable:
 
     def claims(self, path: Path) -> bool:
         """Known by the ending of its name."""
-        return not path.is_dir() and path.name.lower().endswith((*TEXT, *tables_of.SUFFIXES))
+        return not path.is_dir() and path.name.lower().endswith((*TEXT, *arrow.SUFFIXES))
 
     def read(self, path: Path, schema: Schema | Path | None = None) -> Splits:
         """All the rows, with their schema: inferred where none is given."""
@@ -112,7 +112,7 @@ class MixedTable:
 
     def store(self, path: Path) -> Store | None:
         """Parquet and Arrow files can be streamed, if all their columns are numbers; all else is read into memory."""
-        if path.suffix.lower() not in tables_of.SUFFIXES:
+        if path.suffix.lower() not in arrow.SUFFIXES:
             return None
         try:
             return TableStore(path)
@@ -131,7 +131,7 @@ class TableFiles:
 
     def claims(self, path: Path) -> bool:
         """Known by the ending of its name, or of a name in it."""
-        return any(file.suffix.lower() in tables_of.SUFFIXES for file in _files(path))
+        return any(file.suffix.lower() in arrow.SUFFIXES for file in _files(path))
 
     def read(self, path: Path) -> Splits:
         """All the rows; see `TableStore`."""

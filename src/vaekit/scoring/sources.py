@@ -13,11 +13,11 @@ import numpy as np
 
 from vaekit.common.errors import DataError, RowError
 from vaekit.data import SOURCES, Dataset, load_data
+from vaekit.data.arrow import faults_of_files, opened_table, table_files
 from vaekit.data.builtin import BUILTIN
 from vaekit.data.load import TEXT, TableFiles
 from vaekit.data.reading import blaming
 from vaekit.data.streams import Store
-from vaekit.data.streams.tables import faults_of_files, opened_table, table_files
 from vaekit.scoring.fingerprint import digest_of_files, digest_of_rows
 from vaekit.scoring.tables import Table, as_table
 

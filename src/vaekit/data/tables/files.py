@@ -18,8 +18,8 @@ import numpy as np
 import pandas as pd
 
 from vaekit.common.errors import DataError, UsageError, first_line
+from vaekit.data.arrow import ARROW, PARQUET, faults_of_files, opened_table
 from vaekit.data.reading import blaming
-from vaekit.data.streams.tables import ARROW, PARQUET, faults_of_files, opened_table
 from vaekit.data.tables.written import looks_like_code
 
 MISSING: Final = ("", "NA", "N/A", "n/a", "NaN", "nan", "NULL", "null", "#N/A", "<NA>", "?")
