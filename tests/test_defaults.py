@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import fields
 from math import ceil
 
@@ -51,8 +52,17 @@ def test_what_tells_little_takes_few_latents() -> None:
     assert Defaults.of(10**4, 2, ["constant", "numeric"]).latent == 1
 
 
-def test_every_choice_is_said_with_its_reason() -> None:
-    chosen = Defaults.of(150, 4)
+@pytest.mark.parametrize("rows", [20, 999])
+def test_where_labels_are_few_no_row_is_held_out_and_even_few_rows_are_learned(rows: int) -> None:
+    chosen = Defaults.of_labels(rows, 30)
+    assert chosen.validation == 0
+    assert chosen.max_epochs * ceil(rows / chosen.batch_size) >= 800
+    assert Defaults.of_labels(1000, 30) == Defaults.of(1000, 30)
+
+
+@pytest.mark.parametrize("of", [Defaults.of, Defaults.of_labels])
+def test_every_choice_is_said_with_its_reason(of: Callable[[int, int], Defaults]) -> None:
+    chosen = of(150, 4)
     said = dict(line.split(" = ", 1) for line in chosen.words)
     assert set(said) == {field.name for field in fields(Defaults)} - {"words"}
     for name, line in said.items():

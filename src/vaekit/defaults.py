@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil, log2, sqrt
 from typing import Any, Final, Generic, TypeVar
 
@@ -41,6 +41,9 @@ DETECTING: Final = 2500
 
 CLOSELY: Final = 100
 """From so many normal rows on they are learnt closely, to tell new ones that are not."""
+
+TELLING: Final = 800
+"""Updates after which classes are told apart, where rows are few."""
 
 HELD_OUT: Final = 10_000
 """Rows that are enough to tell when training should stop."""
@@ -186,6 +189,31 @@ class Defaults:
         )
 
     @staticmethod
+    def of_labels(rows: int, columns: int, kinds: Sequence[str] = ()) -> Defaults:
+        """The defaults where classes are to be told from few labels.
+
+        Of few rows none is held out: it may be one of the few with a label, and the ELBO, which would tell when to
+        stop, hardly knows of labels.
+
+        >>> chosen = Defaults.of_labels(600, 20)
+        >>> chosen.validation, chosen.learning_rate, chosen.max_epochs, chosen.members
+        (0.0, 0.003, 43, 3)
+        """
+        usual = Defaults.of(rows, columns, kinds)
+        if rows >= FEW:
+            return usual
+        epochs = Chosen(ceil(TELLING / ceil(rows / usual.batch_size)), f"about {TELLING:,} updates")
+        return usual._but(
+            {
+                "learning_rate": Chosen(3e-3, "it falls along half a cosine"),
+                "max_epochs": epochs,
+                "patience": Chosen(epochs.value, "the rate has to fall to its end"),
+                "validation": Chosen(0.0, f"of {rows} rows each may have one of few labels"),
+                "falls": Chosen(True, "the last updates only polish"),
+            }
+        )
+
+    @staticmethod
     def of_synthesis(rows: int, columns: int, kinds: Sequence[str] = ()) -> Defaults:
         """The defaults where rows are to be made up.
 
@@ -209,6 +237,12 @@ class Defaults:
                 "falls": Chosen(True, "the last updates only polish"),
             }
         )
+
+    def _but(self, choices: Mapping[str, Chosen[Any]]) -> Defaults:
+        """These defaults with other choices."""
+        kept = {line.split(" = ")[0]: line for line in self.words}
+        told = kept | {name: f"{name} = {chosen}" for name, chosen in choices.items()}
+        return replace(self, **{name: chosen.value for name, chosen in choices.items()}, words=tuple(told.values()))
 
 
 def _as_told(choices: Mapping[str, Chosen[Any]]) -> Defaults:

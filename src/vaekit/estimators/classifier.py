@@ -12,8 +12,11 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_consistent_length, column_or_1d
 
 from vaekit.common.seeds import seeded
+from vaekit.data import Dataset
+from vaekit.defaults import Defaults
 from vaekit.estimators.estimator import VAEEstimator
 from vaekit.estimators.fitted import precise
+from vaekit.tabular import defaults_of
 from vaekit.uses.classify import classify
 
 
@@ -48,6 +51,9 @@ class VAEClassifier(ClassifierMixin, VAEEstimator):  # type: ignore[misc]
         self._train(X, "m2", torch.from_numpy(labels), labels=len(classes))
         self.classes_ = classes
         return self
+
+    def _defaults(self, rows: Dataset) -> Defaults:
+        return defaults_of(rows, Defaults.of_labels)
 
     def predict_proba(self, X: Any) -> np.ndarray:
         """The probability of each class for each row, `(n, classes)`, in the order of `classes_`."""

@@ -13,7 +13,7 @@ from vaekit.common.registry import Registry
 from vaekit.core import Family
 from vaekit.families import LIKELIHOODS
 from vaekit.families.columns import Columns, Marginal, TableFeatures
-from vaekit.families.columns.groups import ScaleFor
+from vaekit.families.columns.groups.group import ScaleFor
 from vaekit.families.missing import Observed
 from vaekit.families.scale import Learned, Predicted
 from vaekit.nets.holes import HolesSeen

@@ -15,7 +15,8 @@ from vaekit.common.errors import UsageError
 from vaekit.core.density import Density
 from vaekit.core.family import Family
 from vaekit.families.columns.cells import GroupCells
-from vaekit.families.columns.groups import COLUMN_FAMILIES, Group, ScaleFor
+from vaekit.families.columns.groups import COLUMN_FAMILIES
+from vaekit.families.columns.groups.group import Group, ScaleFor
 from vaekit.families.columns.marginal import Marginal
 from vaekit.families.scalars import NO_SHAPE, Shape
 from vaekit.families.scale import Learned
