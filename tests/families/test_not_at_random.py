@@ -16,7 +16,7 @@ from vaekit.core import VAE, Batch, Family, Latent, Parametric
 from vaekit.families import Bernoulli, Known, Learned, Normal
 from vaekit.families.columns import Marginal
 from vaekit.families.missing import Observed
-from vaekit.families.not_at_random import ByNet, Missingness, NotAtRandom, SelfMasking, SelfMaskingOneWay
+from vaekit.families.not_at_random import SOON, STEEP, ByNet, Missingness, NotAtRandom, SelfMasking, SelfMaskingOneWay
 from vaekit.nets import MLP
 from vaekit.nets.holes import HolesSeen
 from vaekit.objectives import Iwae, Step
@@ -32,7 +32,7 @@ SLOPE, OFFSET = torch.tensor([0.0, 2.0]).double(), torch.tensor([-9.0, -0.5]).do
 
 def self_masking(slope: Tensor = SLOPE, offset: Tensor = OFFSET) -> SelfMasking:
     mechanism = SelfMasking(slope.shape).double()
-    mechanism.slope.data.copy_(slope)
+    mechanism.slope.data.copy_(slope / SOON)
     mechanism.offset.data.copy_(offset)
     return mechanism
 
@@ -178,9 +178,10 @@ def test_each_mechanism_is_a_distribution_of_holes(mechanism: Missingness) -> No
 @pytest.mark.parametrize("towards", [1, -1])
 def test_a_curve_that_goes_one_way_never_turns_however_it_learns(towards: int) -> None:
     mechanism = SelfMaskingOneWay((2,), towards)
-    mechanism.slope.data = torch.tensor([-3.0, 2.0])
+    learned = torch.tensor([-3.0, 2.0])
+    mechanism.slope.data = (learned - STEEP) / SOON
     low, high = mechanism(torch.zeros(1, 2)), mechanism(torch.ones(1, 2))
-    expected = towards * torch.tensor([-3.0, 2.0]).exp().log1p()
+    expected = towards * learned.exp().log1p()
     torch.testing.assert_close((high - low)[0], expected)
 
 

@@ -2,27 +2,40 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar, Self, final
+from statistics import fmean
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Self, final
 
 import numpy as np
 import torch
 from sklearn.base import OutlierMixin
 
 from vaekit.common.errors import UsageError
-from vaekit.core import Batch
+from vaekit.core import VAE, Batch
 from vaekit.core.meeting import ROW
 from vaekit.data import Dataset
 from vaekit.defaults import Defaults
-from vaekit.estimators.estimator import VAEEstimator
-from vaekit.estimators.fitted import precise
+from vaekit.estimators.estimator import VAEEstimator, seed_of
+from vaekit.estimators.fitted import fit_rows, precise
+from vaekit.model import FittedVAE
 from vaekit.tabular import defaults_of
 from vaekit.uses.scores import SCORES, Average, Ensemble, NegativeElbo
 from vaekit.uses.scores.aggregate import aggregated
 
 if TYPE_CHECKING:
     from vaekit.estimators.pyod import PyODFace
+
+
+NETS: Final[Mapping[str, Any]] = MappingProxyType({"activation": "silu"})
+FOLDS: Final = 4
+"""Parts of few rows, of which each is in turn what is new."""
+FEWEST: Final = 20
+"""Of fewer rows no part can be spared to set a threshold by."""
+ENOUGH: Final = 2000
+"""So many rows are not learnt by heart."""
 
 
 @final
@@ -37,7 +50,8 @@ class VAEDetector(OutlierMixin, VAEEstimator):  # type: ignore[misc]
     from, and rows are scored by the importance-weighted -log p(x). With `novelty` all rows are learned from, and rows
     are scored by the negative ELBO, the mean of two: by the prior, and by the aggregate posterior of the training rows
     in its place, to which a code that is none of theirs is odd however near 0 it lies. A training row is left out of
-    the aggregate that scores it.
+    the aggregate that scores it. Where there are few, the threshold is lowered by what models of three quarters of them
+    score these above the rest: new rows in order are then called odd about as often as `contamination` says.
 
     Sources: An and Cho, 2015, with the evidence in the place of the reconstruction; Hoffman and Johnson, 2016.
 
@@ -64,11 +78,32 @@ class VAEDetector(OutlierMixin, VAEEstimator):  # type: ignore[misc]
         """Train on rows; y is not read. So many of them are odd from here on as `contamination` says."""
         if not 0 < self.contamination <= 0.5:
             raise UsageError(f"contamination is {self.contamination}: it is a share above 0, and at most 0.5")
-        x = self._train(X, "vae" if self.novelty else "trimmed_vae", activation="silu").double()
-        self.ensemble_ = self._ensemble(Batch(x)).learnt(Batch(x), encode=torch.Tensor.double)
-        self.training_scores_ = -self._oddness(Batch(x, {ROW: torch.arange(len(x))}))
-        self.offset_ = np.percentile(self.training_scores_, 100 * self.contamination)
+        x = self._train(X, "vae" if self.novelty else "trimmed_vae", **NETS).double()
+        self.ensemble_ = self._ensemble(self.members_, Batch(x))
+        self.training_scores_ = -self._oddness(known(x))
+        self.offset_ = self._level(self.training_scores_) - (self._optimism(x) if self.novelty else 0.0)
         return self
+
+    def _level(self, scores: np.ndarray) -> float:
+        """What a share `contamination` of the scores lies below."""
+        return float(np.percentile(scores, 100 * self.contamination))
+
+    def _optimism(self, x: torch.Tensor) -> float:
+        """By how much the level of rows that were learned from lies above that of new ones: nothing, of many rows."""
+        if not FEWEST <= len(x) < ENOUGH:
+            return 0.0
+        generator = torch.Generator().manual_seed(seed_of(self.random_state))
+        folds = torch.randperm(len(x), generator=generator).chunk(FOLDS)
+        fewer = 1 - 1 / FOLDS  # of fewer rows more is learnt by heart, about as one over their number
+        return max(0.0, fewer * fmean(self._gap(x, new) for new in folds))
+
+    def _gap(self, x: torch.Tensor, new: torch.Tensor) -> float:
+        """What a model of the other rows puts its own level above that of these."""
+        learned = x[~torch.isin(torch.arange(len(x)), new)]
+        rows = self._rows(learned.float())
+        of_others = self._ensemble(fit_rows(rows, "vae", self._wishes(), self.defaults_, 1, NETS), Batch(learned))
+        own, others = (self._level(-self._oddness(batch, of_others)) for batch in (known(learned), Batch(x[new])))
+        return own - others
 
     def score_samples(self, X: Any) -> np.ndarray:
         """How normal each row is, `(n,)`: log p(x) in nats, or a bound of it, or the negative of the chosen score."""
@@ -89,17 +124,24 @@ class VAEDetector(OutlierMixin, VAEEstimator):  # type: ignore[misc]
 
         return PyODFace(self)
 
-    def _ensemble(self, known: Batch) -> Ensemble:
-        """What scores: the members in float64, asked for one score."""
-        models = [precise(member) for member in self.members_]
+    def _ensemble(self, members: Sequence[FittedVAE], rows: Batch) -> Ensemble:
+        """What scores: the members in float64, asked for one score, which has learnt from the rows."""
+        return self._asked([precise(member) for member in members], rows).learnt(rows, encode=torch.Tensor.double)
+
+    def _asked(self, models: list[VAE], rows: Batch) -> Ensemble:
         if self.novelty and self.by is None:
-            return Ensemble.of([*models, *(aggregated(model, known) for model in models)], NegativeElbo())
+            return Ensemble.of([*models, *(aggregated(model, rows) for model in models)], NegativeElbo())
         # Where outliers were trained on, a mixture would be as sure of one as its most deceived member.
         return Ensemble.of(models, SCORES[self.by or "log_evidence"], None if self.novelty else Average())
 
-    def _oddness(self, batch: Batch) -> np.ndarray:
-        odd: np.ndarray = self.ensemble_(batch, self.samples, encode=torch.Tensor.double).numpy()
+    def _oddness(self, batch: Batch, ensemble: Ensemble | None = None) -> np.ndarray:
+        odd: np.ndarray = (ensemble or self.ensemble_)(batch, self.samples, encode=torch.Tensor.double).numpy()
         return odd
 
     def _defaults(self, rows: Dataset) -> Defaults:
         return defaults_of(rows, partial(Defaults.of_detection, novelty=self.novelty))
+
+
+def known(x: torch.Tensor) -> Batch:
+    """Rows that were learned from, with their numbers."""
+    return Batch(x, {ROW: torch.arange(len(x))})

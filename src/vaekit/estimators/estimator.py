@@ -66,11 +66,14 @@ class VAEEstimator(BaseEstimator, ABC):  # type: ignore[misc]
     def _train(self, X: Any, recipe: str, y: Tensor | None = None, **options: Any) -> Tensor:
         """Fit to rows, and give them as numbers."""
         x = self._numbers(X, first=True)
-        rows = Dataset(x, y, type(self).__name__, self.reading_.schema)
+        rows = self._rows(x, y)
         self.defaults_ = self._defaults(rows)
         members = getattr(self, "members", 1) or self.defaults_.members
         self.members_ = fit_rows(rows, recipe, self._wishes(), self.defaults_, members, options)
         return x
+
+    def _rows(self, x: Tensor, y: Tensor | None = None) -> Dataset:
+        return Dataset(x, y, type(self).__name__, self.reading_.schema)
 
     @property
     def model_(self) -> FittedVAE:

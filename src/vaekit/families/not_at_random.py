@@ -20,6 +20,11 @@ from vaekit.core.notation import Formula, formula_of, term
 from vaekit.families.missing import Cells, Filled, FillsHoles, cells_of, in_holes
 from vaekit.families.scalars import NO_SHAPE, Shape
 
+SOON = 5.0
+"""How much faster than the weights of nets the slopes of curves are learned."""
+STEEP = 4.0
+"""The slope at which a curve starts of which it is known whether it rises, at unit scale."""
+
 
 class Missingness(nn.Module, ABC):
     """p(s | x): which cells of a row are missing, each by itself, given the values of them all."""
@@ -32,7 +37,8 @@ class Missingness(nn.Module, ABC):
 class SelfMasking(Missingness):
     r"""A cell's own value decides: :math:`\mathrm{logit}\, p(s_d = 1 | x) = a_d + w_d (x_d - c_d) / r_d`.
 
-    A monotone logistic curve for each cell, rising or falling as it is learned.
+    A monotone logistic curve for each cell, rising or falling as it is learned, and soon: while it is flat, a hole is
+    best explained by a value far off, from where nothing calls it back.
 
     Args:
         event_shape: of a row.
@@ -59,7 +65,7 @@ class SelfMasking(Missingness):
 
     def slopes(self) -> Tensor:
         """w, `(*event)`."""
-        return self.slope
+        return SOON * self.slope
 
     def written(self, reads: str) -> str:
         """The curve, as a term."""
@@ -70,7 +76,7 @@ class SelfMaskingOneWay(SelfMasking):
     r"""Self-masking of which it is known whether high or low values are missing: w is `towards` times a softplus.
 
     Where nobody has seen a high value, what was observed hardly tells that there are any: whether the curve rises is
-    best said.
+    best said. It starts steep.
 
     Args:
         event_shape: of a row.
@@ -91,7 +97,7 @@ class SelfMaskingOneWay(SelfMasking):
         self.towards = towards
 
     def slopes(self) -> Tensor:
-        return self.towards * softplus(self.slope)
+        return self.towards * softplus(SOON * self.slope + STEEP)
 
     def written(self, reads: str) -> str:
         """The curve, as a term."""
