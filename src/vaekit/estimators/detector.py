@@ -94,16 +94,16 @@ class VAEDetector(OutlierMixin, VAEEstimator):  # type: ignore[misc]
             return 0.0
         generator = torch.Generator().manual_seed(seed_of(self.random_state))
         folds = torch.randperm(len(x), generator=generator).chunk(FOLDS)
+        own, others = map(np.concatenate, zip(*(self._by_the_others(x, new) for new in folds), strict=True))
         fewer = 1 - 1 / FOLDS  # of fewer rows more is learnt by heart, about as one over their number
-        return max(0.0, fewer * fmean(self._gap(x, new) for new in folds))
+        return max(0.0, fewer * (self._level(own) - self._level(others)))
 
-    def _gap(self, x: torch.Tensor, new: torch.Tensor) -> float:
-        """What a model of the other rows puts its own level above that of these."""
+    def _by_the_others(self, x: torch.Tensor, new: torch.Tensor) -> tuple[np.ndarray, np.ndarray]:
+        """The scores that a model of the other rows gives to its own, and to these."""
         learned = x[~torch.isin(torch.arange(len(x)), new)]
         rows = self._rows(learned.float())
         of_others = self._ensemble(fit_rows(rows, "vae", self._wishes(), self.defaults_, 1, NETS), Batch(learned))
-        own, others = (self._level(-self._oddness(batch, of_others)) for batch in (known(learned), Batch(x[new])))
-        return own - others
+        return -self._oddness(known(learned), of_others), -self._oddness(Batch(x[new]), of_others)
 
     def score_samples(self, X: Any) -> np.ndarray:
         """How normal each row is, `(n,)`: log p(x) in nats, or a bound of it, or the negative of the chosen score."""
