@@ -271,8 +271,9 @@ class Rounded(Distribution):
 
     def log_prob(self, value: Tensor) -> Tensor:
         """The log-mass of a count."""
-        low, high = (self.between.standard(value + half) for half in (-0.5, 0.5))
         lowest = value < 0.5
+        below = torch.where(lowest, value + 0.5, value - 0.5)  # of 0 no number is asked that a warp may not know
+        low, high = (self.between.standard(edge) for edge in (below, value + 0.5))
         mass = log_normal_mass(torch.where(lowest, high - 1, low), high)
         return torch.where(lowest, torch.special.log_ndtr(high), mass)
 

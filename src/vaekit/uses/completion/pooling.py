@@ -77,7 +77,8 @@ def pool(estimates: Tensor, variances: Tensor, complete_degrees: float = math.in
     m = len(estimates)
     within, between = variances.mean(0), estimates.var(0)
     total = within + (1 + 1 / m) * between
-    return Pooled(estimates.mean(0), within, between, total, _degrees((total - within) / total, m, complete_degrees))
+    share = (total - within) / total  # 0 / 0 where nothing varies
+    return Pooled(estimates.mean(0), within, between, total, _degrees(share.nan_to_num(0.0), m, complete_degrees))
 
 
 def _degrees(missing_share: Tensor, copies: int, complete: float) -> Tensor:
@@ -86,7 +87,7 @@ def _degrees(missing_share: Tensor, copies: int, complete: float) -> Tensor:
     if math.isinf(complete):
         return of_draws
     of_rows = (complete + 1) / (complete + 3) * complete * (1 - missing_share)
-    return 1 / (1 / of_draws + 1 / of_rows)
+    return (1 / (1 / of_draws + 1 / of_rows)).clamp(min=1)
 
 
 def student_quantile(p: float, degrees: Tensor) -> Tensor:
