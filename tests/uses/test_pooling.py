@@ -82,3 +82,14 @@ def test_one_copy_is_refused() -> None:
         pool(torch.ones(1), torch.ones(1))
     with pytest.raises(UsageError, match="a variance for each"):
         pool(torch.ones(3, 2), torch.ones(3))
+
+
+def test_where_nothing_varies_the_interval_is_a_point() -> None:
+    for degrees in (float("inf"), 3.0):
+        low, high = pool(torch.ones(3), torch.zeros(3), degrees).interval()
+        assert float(low) == float(high) == 1
+
+
+def test_degrees_of_freedom_are_never_less_than_one() -> None:
+    pooled = pool(torch.tensor([1.0, 3.0, 5.0]), torch.full((3,), 0.1), complete_degrees=3)
+    assert float(pooled.degrees) == 1

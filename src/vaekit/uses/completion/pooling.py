@@ -37,8 +37,8 @@ class Pooled:
 
     @property
     def missing_share(self) -> Tensor:
-        """The share of the variance that comes of what is missing."""
-        return (self.total - self.within) / self.total
+        """The share of the variance that comes of what is missing; 0 where nothing varies."""
+        return _missing_share(self.within, self.total)
 
     def interval(self, level: float = 0.95) -> tuple[Tensor, Tensor]:
         """The two ends of the interval of this level."""
@@ -77,8 +77,13 @@ def pool(estimates: Tensor, variances: Tensor, complete_degrees: float = math.in
     m = len(estimates)
     within, between = variances.mean(0), estimates.var(0)
     total = within + (1 + 1 / m) * between
-    share = (total - within) / total  # 0 / 0 where nothing varies
-    return Pooled(estimates.mean(0), within, between, total, _degrees(share.nan_to_num(0.0), m, complete_degrees))
+    return Pooled(
+        estimates.mean(0), within, between, total, _degrees(_missing_share(within, total), m, complete_degrees)
+    )
+
+
+def _missing_share(within: Tensor, total: Tensor) -> Tensor:
+    return torch.where(total > 0, (total - within) / total, 0.0)
 
 
 def _degrees(missing_share: Tensor, copies: int, complete: float) -> Tensor:
