@@ -14,6 +14,7 @@ from pandas.testing import assert_frame_equal
 
 from vaekit.common.errors import DataError, UsageError
 from vaekit.data.tables import Constant, Dates, Levels, Numbers, Role, Schema, infer
+from vaekit.data.tables.rows import row_of
 
 CELLS: dict[str, st.SearchStrategy[Any]] = {
     "whole": st.integers(-(2**23), 2**23),
@@ -407,6 +408,8 @@ def test_a_missing_column_and_a_new_one_are_named() -> None:
         TRAINED.rename(columns={"visits": "visit"}), schema
     )
     assert "column 'sizes' is new: did you mean 'size'" in refusal(TRAINED.assign(sizes=1), schema)
+    assert "column 'SIZE' is new: did you mean 'size'" in refusal(TRAINED.assign(SIZE=1), schema)
+    assert "column 'qqqq' is new: drop it" in refusal(TRAINED.assign(qqqq=1), schema)
 
 
 def test_columns_are_found_by_name_and_text_by_what_it_says() -> None:
@@ -516,3 +519,9 @@ def test_hundreds_of_thousands_of_rows_take_a_second_and_not_minutes() -> None:
     start = time.perf_counter()
     schema.encode(frame)
     assert time.perf_counter() - start < 5
+
+
+def test_a_cell_of_a_column_that_is_not_made_cannot_be_given() -> None:
+    frame = pd.DataFrame({"size": [1.5, 2.5, 3.1, 4.0], "id": ["a", "b", "c", "d"]})
+    with pytest.raises(UsageError, match="column 'id' cannot be given: the model does not make it"):
+        row_of(Schema.infer(frame), {"id": "a"})

@@ -42,9 +42,12 @@ def _of_file(path: Path, frame: Frame) -> Schema:
 def row_of(schema: Schema, cells: Mapping[str, Any]) -> Dataset:
     """One row in which these cells are known and all others missing.
 
-    Raises `UsageError` for a column that the schema has not, `DataError` for a cell that does not fit.
+    Raises `UsageError` for a column that the schema has not or the model does not make, `DataError` for a cell that
+    does not fit.
     """
     for name in cells:
-        schema[name]
+        if schema[name] not in schema.modelled:
+            what = f"{schema[name].kind}, {schema[name].role}"
+            raise UsageError(f"column {name!r} cannot be given: the model does not make it ({what})")
     frame = pd.DataFrame({column.name: pd.Series([cells.get(column.name)]) for column in schema.modelled})
     return Dataset(schema.encode(frame), schema=schema)

@@ -214,10 +214,13 @@ class Schema:
         here, known = list(table.frame), [column.name for column in self.columns]
         missing = next((column.name for column in self.modelled if column.name not in here), None)
         if missing is not None:
-            raise DataError(f"column {missing!r} is missing: {_nearest(missing, here)}")
+            raise DataError(
+                f"column {missing!r} is missing: {_nearest(missing, here) or 'add it, empty where unknown'}"
+            )
         new = [name for name in here if name not in known]
         if new:
-            raise DataError(f"column {new[0]!r} is new: {_nearest(new[0], known)}, or drop it")
+            nearest = _nearest(new[0], known)
+            raise DataError(f"column {new[0]!r} is new: {f'{nearest}, or drop it' if nearest else 'drop it'}")
         return table.frame
 
     def _checked(self, x: Tensor) -> np.ndarray:
@@ -313,9 +316,11 @@ def _summary(column: Column) -> Summary:
     return Summary(column.name, column.kind, missing if column.missing else "", column.code.words, remark)
 
 
-def _nearest(name: str, known: Iterable[str]) -> str:
-    found = get_close_matches(name, list(known), n=1)
-    return f"did you mean {found[0]!r}? Rename it" if found else "add it, empty where unknown"
+def _nearest(name: str, known: Iterable[str]) -> str | None:
+    """What to say of the most similar name, whatever its capitals."""
+    by_lower = {each.lower(): each for each in known}
+    found = get_close_matches(name.lower(), by_lower, n=1)
+    return f"did you mean {by_lower[found[0]]!r}? Rename it" if found else None
 
 
 def _refuse_short(frame: pd.DataFrame) -> None:
