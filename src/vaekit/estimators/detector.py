@@ -50,7 +50,7 @@ class VAEDetector(OutlierMixin, VAEEstimator):  # type: ignore[misc]
     are scored by the negative ELBO, the mean of two: by the prior, and by the aggregate posterior of the training rows
     in its place, to which a code that is none of theirs is odd however near 0 it lies. A training row is left out of
     the aggregate that scores it. Where there are few, the threshold is lowered by what models of three quarters of them
-    score these above the rest: new rows in order are then called odd about as often as `contamination` says.
+    score these above the rest, which brings the share of new rows in order that are called odd nearer to that.
 
     Sources: An and Cho, 2015, with the evidence in the place of the reconstruction; Hoffman and Johnson, 2016.
 
