@@ -23,7 +23,21 @@ GUIDE = Path(__file__).parent.parent / "CONTRIBUTING.md"
 
 ORDER = [
     *("common", "core", "families", "nets", "flows", "priors", "objectives", "recipes", "data", "train", "evaluate"),
-    *("about", "card", "store", "uses", "model", "scoring", "fitting", "defaults", "tabular", "many", "estimators"),
+    *(
+        "about",
+        "card",
+        "caveats",
+        "store",
+        "uses",
+        "model",
+        "scoring",
+        "misfit",
+        "fitting",
+        "defaults",
+        "tabular",
+        "many",
+        "estimators",
+    ),
     *("report", "cli", "__main__"),
 ]
 """From the foundation up: a part may import those before it in this list, and itself."""

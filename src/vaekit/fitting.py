@@ -12,30 +12,27 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import ArrayLike
-from torch import Size, Tensor
+from torch import Tensor
 from torch.utils.data import DataLoader
 
 import vaekit
 from vaekit.about import About, density_of_rows, refuse_unexplained
-from vaekit.common.errors import DataError, UsageError, first_line
-from vaekit.common.seeds import seeded
+from vaekit.common.errors import UsageError
 from vaekit.core import VAE
 from vaekit.data import BINARIZE, Binarize, Dataset, Encoding, Splits, Streamed, dataset, hold_out, open_data
 from vaekit.data.fingerprint import fingerprint
 from vaekit.data.streams import MEMORY, loader_store
+from vaekit.misfit import refuse_misfit
 from vaekit.model import FittedVAE
 from vaekit.objectives import Objective, Schedule
-from vaekit.recipes import Blueprint
 from vaekit.store import config_of
 from vaekit.train import Observer, Resident, Settings, Trained, describe, train
-from vaekit.train.means import evaluating
 from vaekit.train.progress import progress, say
 from vaekit.train.ranks.strategy import remarks
 from vaekit.train.ranks.world import World, joining
 from vaekit.train.resume.identity import identity_of
 from vaekit.train.resume.keeper import Careless, Keeper, Keeping
 from vaekit.train.rows.feeds import Feed, Sources, feed_of
-from vaekit.train.rows.labels import labels_wanted
 from vaekit.train.runtime import device_in
 from vaekit.train.settings import MakeOptimizer
 
@@ -170,24 +167,6 @@ def training_rows(data: Data, memory: int = MEMORY) -> Dataset | Streamed:
 def held_out_rows(rows: Dataset, validation: float, seed: int) -> Dataset | None:
     """The rows that `fit` holds out for this share and seed; None where it holds out none."""
     return hold_out(rows, validation, seed)[1]
-
-
-def refuse_misfit(model: VAE, objective: Objective, rows: Resident) -> None:
-    """Refuse rows of a shape that the model was not made for; one composed by hand is let explain a few of them."""
-    shape, made_for = tuple(rows.x.shape[1:]), model.blueprint
-    explained = made_for.form.event_shape if isinstance(made_for, Blueprint) else _explained(model, objective, rows)
-    if tuple(explained) != shape:
-        raise DataError(f"rows of shape {shape}, but the model explains {tuple(explained)}: build it for {shape}")
-
-
-def _explained(model: VAE, objective: Objective, rows: Resident) -> Size:
-    try:
-        with seeded(0, rows.x.device), torch.no_grad(), evaluating(model):
-            batch = next(iter(rows.labelled(labels_wanted(model, objective)).in_order()))
-            return model.trace(batch.x, given=batch.given).likelihood.event_shape
-    except (RuntimeError, ValueError) as error:
-        shape = tuple(rows.x.shape[1:])
-        raise DataError(f"rows of shape {shape} do not fit the nets of the model: {first_line(error)}") from error
 
 
 def binarization(choice: str | Binarize | None) -> Binarize:

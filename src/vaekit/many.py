@@ -16,7 +16,8 @@ from vaekit.core import VAE
 from vaekit.data import Binarize, Dataset, Encoding, hold_out
 from vaekit.data.streams import MEMORY
 from vaekit.evaluate import Estimate
-from vaekit.fitting import Data, about_run, binarization, fit, refuse_misfit, training_rows
+from vaekit.fitting import Data, about_run, binarization, fit, training_rows
+from vaekit.misfit import refuse_misfit
 from vaekit.model import FittedVAE
 from vaekit.objectives import Objective, Schedule
 from vaekit.train import Observer, Resident, Settings, Watcher, device_named

@@ -20,6 +20,7 @@ from vaekit.data import Dataset, dataset
 from vaekit.evaluate import Evaluation, Evidence, evaluate, log_evidence
 from vaekit.objectives import Elbo
 from vaekit.priors import PRIOR_FITS, PriorFit
+from vaekit.recipes import Blueprint
 from vaekit.store import load, save
 from vaekit.train import Epoch, Resident
 from vaekit.train.rows.labels import as_vectors, labels_wanted, refuse_unfit
@@ -57,6 +58,13 @@ class FittedVAE:
     def __init__(self, model: VAE, about: About) -> None:
         self.model = model.eval()
         self.about = about
+
+    def __repr__(self) -> str:
+        blueprint, about = self.model.blueprint, self.about
+        name = blueprint.recipe if isinstance(blueprint, Blueprint) else "composed by hand"
+        shape = " x ".join(map(str, about.event_shape))
+        told = (f"rows of {shape}", f"latents {', '.join(self.latents)}", f"{self.model.weights:,} weights")
+        return f"FittedVAE({name} of {about.data}: {', '.join(told)})"
 
     @property
     def history(self) -> tuple[Epoch, ...]:
@@ -161,17 +169,18 @@ class FittedVAE:
         if n < 1:
             raise UsageError(f"{n} samples: ask for at least 1")
         if given is not None:
-            return self._told(self._given(n, given, seed))
+            return self._given(n, given, seed)
         with seeded(seed, self.device):
             return self._told((sample_means if mean else sample)(self.model, n, self.conditions(n, labels)).cpu())
 
-    def _given(self, n: int, given: Mapping[str, Any], seed: int) -> Tensor:
+    def _given(self, n: int, given: Mapping[str, Any], seed: int) -> Examples:
         if self.about.schema is None:
             raise UsageError("columns are given to a model of a table: this one is of arrays")
         from vaekit.data.tables.rows import row_of
 
         row = row_of(self.about.schema, given)
-        return self.completion_draws(row, n, samples=max(1000, 10 * n), seed=seed).x[:, 0].cpu()
+        assert row.schema is not None
+        return row.schema.decode(self.completion_draws(row, n, samples=max(1000, 10 * n), seed=seed).x[:, 0].cpu())
 
     def encode(self, x: Rows, *, latent: str | None = None, seed: int = 0) -> Tensor:
         """The posterior mean of a latent for each row, `(n, *event)`; the first latent if none is named."""

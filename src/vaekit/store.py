@@ -148,6 +148,8 @@ def _evaluated(run: Mapping[str, Any]) -> dict[str, Tensor]:
 
 def _read_config(path: Path) -> dict[str, Any]:
     folder = path.parent
+    if not folder.exists():
+        raise ModelFileError(f"{folder}: no such directory: check the path")
     if not path.is_file():
         raise ModelFileError(f"{folder} is no model directory, it has no {path.name}: give one that vaekit saved")
     try:
@@ -211,7 +213,7 @@ def read_history(path: Path) -> tuple[Epoch, ...]:
 
 def _load_weights(model: nn.Module, path: Path) -> None:
     if not path.is_file():
-        raise ModelFileError(f"{path} is missing: save the model again")
+        raise ModelFileError(f"{path} is missing, and with it the weights: restore the file, or fit the model again")
     try:
         weights = load_file(path)
     except (SafetensorError, OSError) as error:

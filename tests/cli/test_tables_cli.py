@@ -377,3 +377,52 @@ def test_pandas_is_loaded_for_tables_alone() -> None:
         check=True,
     ).stdout
     assert told.splitlines()[-1] == "False False"
+
+
+def test_whole_numbers_beside_missing_ones_are_written_as_such(tmp_path: Path) -> None:
+    draw = np.random.default_rng(0)
+    frame = pd.DataFrame({"age": pd.array(draw.integers(20, 70, 80), "Int64"), "share": draw.random(80).round(2)})
+    frame.loc[::7, "age"] = None
+    frame.to_csv(tmp_path / "ages.csv", index=False)
+    done("fit", tmp_path / "ages.csv", "--out", tmp_path / "run", "--epochs", "1", "--samples", "2")
+    done("complete", tmp_path / "run", "--out", tmp_path / "full.csv")
+    ages = [line.split(",")[0] for line in (tmp_path / "full.csv").read_text().splitlines()[1:]]
+    assert all(age.isdigit() for age in ages)
+    assert [age for age, known in zip(ages, frame["age"].notna(), strict=True) if known] == [
+        str(age) for age in frame["age"].dropna()
+    ]
+
+
+@pytest.mark.filterwarnings("default")
+def test_what_is_given_outside_the_range_stays_and_is_told(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert launch(app, ["sample", str(run), "-n", "3", "--given", "height=2.75", "--out", str(tmp_path / "s.csv")]) == 0
+    assert set(read_frame(tmp_path / "s.csv")["height"]) == {2.75}
+    assert "'height' is given as 2.75, outside what was seen" in capsys.readouterr().err
+    done("sample", run, "-n", "3", "--given", "born=2031-01-05", "--out", tmp_path / "t.csv")
+    assert set(read_frame(tmp_path / "t.csv")["born"]) == {"2031-01-05"}
+
+
+def test_a_given_cell_that_does_not_fit_is_named_without_a_row(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert launch(app, ["sample", str(run), "-n", "3", "--given", "sex=femle", "--out", "s.csv"]) == 2
+    said = capsys.readouterr().err
+    assert "column 'sex', as given, holds 'femle', which is no known level: did you mean 'female'?" in said
+    assert "row" not in said
+
+
+def test_reconstructions_are_of_all_rows(run: Path, tmp_path: Path) -> None:
+    rows = people(90, seed=2)
+    rows.to_csv(tmp_path / "more.csv", index=False)
+    done("reconstruct", run, tmp_path / "more.csv", "--out", tmp_path / "again.csv")
+    assert len(read_frame(tmp_path / "again.csv")) == 90
+
+
+def test_part_of_a_schema_is_shown_with_the_rest(
+    table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "part.toml").write_text('[columns.kids]\nkind = "numeric"\n')
+    assert launch(app, ["schema", str(table), "--schema", str(tmp_path / "part.toml"), "--json"]) == 0
+    kinds = {column["name"]: column["kind"] for column in json.loads(capsys.readouterr().out)["columns"]}
+    assert kinds["kids"] == "numeric"
+    assert kinds["sex"] == "binary"

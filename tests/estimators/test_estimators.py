@@ -17,7 +17,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from vaekit.common.errors import UsageError
+from vaekit.common.errors import DataError, UsageError
 from vaekit.core import Batch
 from vaekit.estimators import (
     PyODFace,
@@ -342,3 +342,35 @@ class TestTables:
         assert VAEReducer(**QUICK).fit_transform(people).shape == (300, 2)
         scores = VAEDensity(**QUICK, members=1).fit(people).score_samples(people)
         assert np.isfinite(scores).all()
+
+
+def test_rows_without_a_label_count_for_nothing_in_a_score() -> None:
+    rows = np.random.default_rng(0).normal(size=(80, 2)) + np.repeat([[-4.0], [4.0]], 40, 0)
+    labels = np.repeat([0, 1], 40)
+    classifier = VAEClassifier(**{**SMALL, "max_epochs": 30}).fit(rows, labels)
+    told = np.where(np.arange(80) % 2, labels, -1)
+    assert classifier.score(rows, labels) == 1.0
+    assert classifier.score(rows, told) == 1.0
+    wrong = told.copy()
+    wrong[1] = 1
+    assert classifier.score(rows, wrong) == pytest.approx(39 / 40)
+    assert classifier.score(rows, wrong, np.arange(80) != 1) == 1.0
+    with pytest.raises(ValueError, match="no row has a label"):
+        classifier.score(rows, np.full(80, -1))
+
+
+@pytest.mark.parametrize("frame", [False, True])
+def test_a_column_in_which_nothing_is_known_stays_missing_and_is_told(frame: bool) -> None:
+    rows = np.random.default_rng(0).normal(size=(40, 3))
+    rows[:, 1], rows[3, 0] = np.nan, np.nan
+    given = pd.DataFrame(rows, columns=["a", "b", "c"]) if frame else rows
+    with pytest.warns(UserWarning, match=f"all missing: {'.b.' if frame else '1'}"):
+        filled = np.asarray(VAEImputer(**QUICK, members=1).fit_transform(given))
+    assert np.isnan(filled[:, 1]).all()
+    assert np.isfinite(filled[:, [0, 2]]).all()
+
+
+def test_columns_of_one_name_are_refused() -> None:
+    frame = pd.DataFrame(np.zeros((9, 2)), columns=["a", "a"])
+    with pytest.raises(DataError, match="columns 1 and 2 are both called 'a': rename one"):
+        VAEImputer(**QUICK).fit(frame)

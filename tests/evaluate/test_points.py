@@ -190,7 +190,7 @@ def test_bits_are_shown_where_they_are_meant() -> None:
     evaluation = one.evaluate(test, samples=4)
     assert "Bits per dimension" in report(one, test, evaluation)
     assert "Bits per dimension" not in report(fitted(), Dataset(rows(12)), fitted().evaluate(rows(12), samples=4))
-    from vaekit.card import evidence_words
+    from vaekit.evaluate.words import evidence_words
 
     assert f"at most {evaluation.bits_per_dimension:.3f} bits per dimension" in evidence_words(
         evaluation.as_record(), True

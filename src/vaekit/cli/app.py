@@ -127,7 +127,7 @@ def reconstruct(
     source: Source = None,
     *,
     place: Place,
-    rows: int = 64,
+    rows: int | None = None,
     machine: Machine = MACHINE,
     output: Output = OUTPUT,
 ) -> None:
@@ -136,7 +136,7 @@ def reconstruct(
     Parameters
     ----------
     rows
-        How many of the first rows; 0 for all.
+        How many of the first rows; 0 for all. If left out 64 in a picture, all in any other file.
     """
     from vaekit.cli.jobs import reconstruct_job
 
@@ -428,6 +428,7 @@ def recipes(name: str | None = None, *, output: Output = OUTPUT) -> None:
 def schema(
     source: str,
     *,
+    schema: Path | None = None,
     out: Annotated[Path | None, Parameter(name=("--out", "-o"))] = None,
     force: Annotated[bool, Parameter(negative="")] = False,
     output: Output = OUTPUT,
@@ -438,6 +439,8 @@ def schema(
     ----------
     source
         A table: .csv, .tsv, .parquet, .feather; text also with .gz.
+    schema
+        A file that says part of it, as edited by hand: what it leaves out is inferred.
     out
         Where to write it, as TOML.
     force
@@ -445,7 +448,7 @@ def schema(
     """
     from vaekit.cli.schemas import schema_job
 
-    schema_job(source, out, force, output)
+    schema_job(source, schema, out, force, output)
 
 
 @app.command

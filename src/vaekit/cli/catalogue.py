@@ -2,12 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+
 from vaekit.cli.options import Output
-from vaekit.cli.speak import answer, in_columns, table
+from vaekit.cli.speak import answer, flat, in_columns, table
 from vaekit.core.process import aligned
 from vaekit.data import BUILTIN, Dataset, load_data
+from vaekit.families import LIKELIHOODS, POSTERIORS
+from vaekit.nets import NETS
+from vaekit.nets.parts import ACTIVATIONS, NORMALISATIONS
+from vaekit.priors import PRIORS
 from vaekit.recipes import RECIPES
 from vaekit.recipes.description import Description
+
+CHOICES: Mapping[str, Iterable[str]] = {
+    "net": NETS,
+    "activation": ACTIVATIONS,
+    "normalisation": NORMALISATIONS,
+    "likelihood": LIKELIHOODS,
+    "posterior": POSTERIORS,
+    "prior": PRIORS,
+}
+"""The names that a setting may have."""
+MEANINGS = {
+    "latent": "how many coordinates the code has",
+    "hidden": "widths of the encoder's layers, as 400,200; the net's own if not given",
+}
 
 EXAMPLE = (1, 28, 28)
 """The shape of the rows that a recipe is shown for."""
@@ -30,7 +50,7 @@ def _sections(described: Description) -> list[str]:
     process, size = described.process, " x ".join(map(str, described.event_shape))
     symbols = [(symbol.name, symbol.meaning, symbol.extent) for symbol in described.symbols]
     parts = [(part.role, part.made_of, f"{part.weights:,}") for part in described.parts]
-    settings = [(f"--model.{key}", _shown(value)) for key, value in described.entry.options.items()]
+    settings = [(f"--model.{key}", _shown(value), _choices(key)) for key, value in described.entry.options.items()]
     return [
         _section(described.generative_title, aligned(process.generative)),
         _section("inference", aligned(process.inference)),
@@ -52,6 +72,11 @@ def _shown(value: object) -> str:
     return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
+def _choices(setting: str) -> str:
+    """The names that a setting may have, where a registry holds them; else what it is, where all recipes have it."""
+    return ", ".join(CHOICES[setting]) if setting in CHOICES else MEANINGS.get(setting, "")
+
+
 def data_job(output: Output) -> None:
     """List the built-in data sets."""
     rows = [(entry.name, entry.summary, entry.shape, entry.licence) for entry in BUILTIN.values()]
@@ -62,9 +87,14 @@ def data_job(output: Output) -> None:
 def source_job(source: str, output: Output) -> None:
     """Say what a source holds."""
     data = load_data(source)
+    if data.train.schema is not None:
+        from vaekit.cli.schemas import told_of_schema  # loads pandas, which only a table needs
+
+        answer(output, *told_of_schema(data.train.schema, len(data.train)))
+        return
     splits = {"train": data.train} | ({} if data.test is None else {"test": data.test})
     record = {"name": data.name, "licence": data.licence, **{name: _facts(rows) for name, rows in splits.items()}}
-    answer(output, record, "\n".join(f"{name}: {value}" for name, value in record.items()))
+    answer(output, record, "\n".join(in_columns(flat(record))))
 
 
 def _facts(rows: Dataset) -> dict[str, object]:

@@ -9,7 +9,7 @@ from typing import Any
 
 import tomli_w
 
-from vaekit.card import bound_words, evidence_words
+from vaekit.caveats import caveats
 from vaekit.cli.launch import Terminated
 from vaekit.cli.options import Machine, Output, Training
 from vaekit.cli.rundir import REPORT, RunDirectory, is_finished
@@ -20,6 +20,7 @@ from vaekit.core import VAE
 from vaekit.data import Dataset, Splits, Streamed, open_data
 from vaekit.data.streams import Store
 from vaekit.evaluate import Evaluation
+from vaekit.evaluate.words import bound_words, evidence_words
 from vaekit.fitting import fit, held_out_rows
 from vaekit.model import FittedVAE
 from vaekit.recipes import RECIPES, build
@@ -93,7 +94,10 @@ def _fit_in(world: World, request: Request, output: Output) -> None:
     from vaekit.report import report  # takes as long to load as some models take to train, and is not always reached
 
     metrics = metrics_of(fitted, evaluation, kind)
-    run.finish(fitted, metrics, report(fitted, rows, evaluation, settings=request.as_config()))
+    page = report(fitted, rows, evaluation, settings=request.as_config(), kind=kind.replace("_", "-"))
+    run.finish(fitted, metrics, page)
+    for caveat in caveats(fitted.about, evaluation):
+        remark(output, str(caveat))
     answer(output, metrics, words_of(metrics, kind, request.out))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import torch
 from torch import Tensor
@@ -13,12 +13,15 @@ from vaekit.cli.fitting import metrics_of
 from vaekit.cli.options import Machine, Output, Place
 from vaekit.cli.rows import opened, rows_for
 from vaekit.cli.rundir import REPORT, open_model, run_config
-from vaekit.cli.speak import answer, table
+from vaekit.cli.speak import answer, flat, in_columns, table
 from vaekit.cli.writers import FRAME_WRITERS, WRITERS, Arrays, Endings, Framed, refuse_place, write
 from vaekit.common.errors import UsageError
 from vaekit.common.files import refuse_existing, write_atomically
 from vaekit.model import Examples, FittedVAE
 from vaekit.report import report
+
+IN_PICTURE: Final = 64
+"""Rows that a picture shows, if nothing is said."""
 
 
 def written(place: Place, made: Arrays | Framed, output: Output) -> None:
@@ -64,9 +67,7 @@ def evaluate_job(directory: Path, source: str | None, samples: int, machine: Mac
     rows = rows_for(directory, source, fitted).rows
     record = fitted.evaluate(rows, samples, seed=machine.seed).as_record()
     record["density"] = str(fitted.about.density)
-    known = [(name, value) for name, value in record.items() if value is not None]
-    shown = [(name, f"{value:.4f}" if isinstance(value, float) else value) for name, value in known]
-    answer(output, record, table(("measure", "value"), shown))
+    answer(output, record, table(("measure", "value"), flat(record)))
 
 
 def sample_job(
@@ -94,11 +95,12 @@ def cells_of(given: Sequence[str]) -> dict[str, str]:
 
 
 def reconstruct_job(
-    directory: Path, source: str | None, place: Place, count: int, machine: Machine, output: Output
+    directory: Path, source: str | None, place: Place, count: int | None, machine: Machine, output: Output
 ) -> None:
     """Reconstruct rows."""
     fitted = ready_for(place, directory, machine)
-    rows = rows_for(directory, source, fitted).first(count)
+    in_picture = IN_PICTURE if place.out.suffix == ".png" else 0
+    rows = rows_for(directory, source, fitted).first(in_picture if count is None else count)
     written(place, made_by(fitted, fitted.reconstruct(rows.given, seed=machine.seed)), output)
 
 
@@ -159,13 +161,13 @@ def inspect_job(directory: Path, output: Output) -> None:
     fitted = open_model(directory, "cpu")
     about = fitted.about
     record = {
-        "parts": str(fitted.model),
         "latents": list(fitted.latents),
-        "weights": sum(weight.numel() for weight in fitted.model.parameters()),
+        "weights": fitted.model.weights,
         "event_shape": list(about.event_shape),
         "encoding": about.encoding.words,
         "density": str(about.density),
         "data": about.data,
         "training": dict(about.training),
     }
-    answer(output, record, "\n".join(f"{name}: {value}" for name, value in record.items()))
+    words = "\n".join(in_columns(flat(record)))
+    answer(output, {"parts": str(fitted.model), **record}, f"{fitted.model}\n\n{words}")

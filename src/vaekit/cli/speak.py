@@ -95,6 +95,27 @@ def remark(output: Output, words: str) -> None:
         print(words, file=sys.stderr)
 
 
+def flat(record: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
+    """What a record holds by dotted names, in words; what is None is left out.
+
+    >>> flat({"kl": 2.5, "kl_of": {"z": 2.5}, "stderr": None, "hidden": [400, 20]})
+    [('kl', '2.5'), ('kl_of.z', '2.5'), ('hidden', '400, 20')]
+    """
+    told: list[tuple[str, str]] = []
+    for name, value in record.items():
+        if isinstance(value, Mapping):
+            told += flat(value, f"{prefix}{name}.")
+        elif value is not None:
+            told.append((f"{prefix}{name}", _in_words(value)))
+    return told
+
+
+def _in_words(value: object) -> str:
+    if isinstance(value, (list, tuple)):
+        return ", ".join(map(_in_words, value))
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
 def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Listing:
     """A listing of rows of anything."""
     return Listing(tuple(columns), tuple(tuple(map(str, row)) for row in rows))

@@ -140,8 +140,17 @@ class Text:
     separator: str
 
     def __call__(self, made: Framed) -> bytes:
-        text: str = made.whole().to_csv(index=False, sep=self.separator, lineterminator="\n")
+        text: str = _without_points(made.whole(), made.schema).to_csv(
+            index=False, sep=self.separator, lineterminator="\n"
+        )
         return text.encode()
+
+
+def _without_points(frame: Any, schema: Schema) -> Any:
+    """The frame, with whole numbers that stand as floats, as beside missing ones, written as whole numbers."""
+    whole = {column.name for column in schema.columns if column.whole} & set(frame)
+    floats = [name for name in frame if name in whole and frame[name].dtype.kind == "f"]
+    return frame.astype({name: "Int64" for name in floats if (frame[name].dropna() % 1 == 0).all()})
 
 
 @dataclass(frozen=True)

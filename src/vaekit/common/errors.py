@@ -88,8 +88,8 @@ def unknown(what: str, name: str, known: Iterable[str]) -> UsageError:
     """
     names = sorted(known)
     nearest = difflib.get_close_matches(name, names, n=1)
-    guess = f"did you mean {nearest[0]!r}? " if nearest else ""
-    return UsageError(f"unknown {what} {name!r}: {guess}(known: {', '.join(names)})")
+    told = f"did you mean {nearest[0]!r}? (known: {', '.join(names)})" if nearest else f"known are {', '.join(names)}"
+    return UsageError(f"unknown {what} {name!r}: {told}")
 
 
 def first_line(error: BaseException) -> str:

@@ -7,6 +7,7 @@ broadcasts: data are `(1, batch, *event)`, so an encoder runs once however many 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
 from types import MappingProxyType
 from typing import Final
 
@@ -25,7 +26,9 @@ def read(context: Context, names: Sequence[str]) -> list[Tensor]:
     """The named values, or the error that says what to pass."""
     missing = [name for name in names if name not in context]
     if missing:
-        raise UsageError(f"the model reads {missing[0]!r}: pass given={{{missing[0]!r}: ...}}")
+        nearest = get_close_matches(missing[0], context, n=1)
+        guess = f", or did you mean {nearest[0]!r}?" if nearest else ""
+        raise UsageError(f"the model reads {missing[0]!r}: pass given={{{missing[0]!r}: ...}}{guess}")
     return [context[name] for name in names]
 
 

@@ -83,6 +83,11 @@ class VAE(nn.Module):
         return ((name, part) for name, part in self.parts.items() if isinstance(part, Latent))
 
     @property
+    def weights(self) -> int:
+        """How many numbers are learned."""
+        return sum(weight.numel() for weight in self.parameters())
+
+    @property
     def declared(self) -> dict[str, Condition]:
         """The conditions that are declared, by name."""
         return {name: part for name, part in self.parts.items() if isinstance(part, Condition)}

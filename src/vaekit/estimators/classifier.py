@@ -8,6 +8,7 @@ from typing import Any, Self, final
 import numpy as np
 import torch
 from sklearn.base import ClassifierMixin
+from sklearn.metrics import accuracy_score
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_consistent_length, column_or_1d
 
@@ -68,6 +69,16 @@ class VAEClassifier(ClassifierMixin, VAEEstimator):  # type: ignore[misc]
         shares = self.predict_proba(X)
         most: np.ndarray = self.classes_[shares.argmax(1)]
         return most
+
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """The share of the labelled rows whose class is predicted; rows without a label count for nothing."""
+        y = column_or_1d(y)
+        known = ~is_missing(y, self.unlabelled)
+        if not known.any():
+            raise ValueError("no row has a label: give some rows their class")
+        weights = known * (1.0 if sample_weight is None else np.asarray(sample_weight, float))
+        told = np.where(known, y, self.classes_[0]).astype(self.classes_.dtype)
+        return float(accuracy_score(told, self.predict(X), sample_weight=weights))
 
     def _labels(self, y: Any) -> tuple[np.ndarray, np.ndarray]:
         """The classes, and the number of each row's among them, -1 where it is not known."""

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
+from narwhals.dependencies import is_into_dataframe
 from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
@@ -17,6 +18,7 @@ from torch import Tensor
 
 from vaekit.core import VAE, Batch
 from vaekit.data import Dataset
+from vaekit.data.tables.frames import refuse_repeated
 from vaekit.defaults import Defaults
 from vaekit.estimators.fitted import Wishes, fit_rows, precise
 from vaekit.estimators.reading import Reading, kind_of
@@ -104,6 +106,8 @@ class VAEEstimator(BaseEstimator, ABC):  # type: ignore[misc]
         if not first:
             check_is_fitted(self)
         kind = kind_of(X) if first else type(self.reading_)
+        if is_into_dataframe(X):
+            refuse_repeated(list(X.column_names if hasattr(X, "column_names") else X.columns))
         return validate_data(self, X, reset=first, **kind.demands, ensure_min_samples=2 if first else 1)
 
     def _batch(self, X: Any) -> Batch:

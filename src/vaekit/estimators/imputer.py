@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self, final
 
@@ -48,6 +49,9 @@ class VAEImputer(OneToOneFeatureMixin, TransformerMixin, VAEEstimator):  # type:
     def fit(self, X: Any, y: object = None) -> Self:
         """Train on rows with or without holes; y is not read."""
         self._train(X, "iwae", samples=20, net="shortcut", activation="silu")
+        if self.reading_.empty:
+            named = ", ".join(map(repr, self.reading_.empty))
+            warnings.warn(f"all missing: {named}; nothing is known of it, so it stays missing", stacklevel=2)
         return self
 
     def transform(self, X: Any) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol, Self
 
@@ -14,6 +14,7 @@ from narwhals.dependencies import is_into_dataframe
 from torch import Tensor
 
 from vaekit.data.tables import Column, Schema, infer
+from vaekit.data.tables.codes import Constant
 
 
 class Reading(Protocol):
@@ -30,6 +31,11 @@ class Reading(Protocol):
     @property
     def schema(self) -> Schema:
         """What the columns are."""
+        ...
+
+    @property
+    def empty(self) -> Sequence[object]:
+        """The columns in which nothing was observed, by name or place."""
         ...
 
     def encode(self, X: Any) -> Tensor:
@@ -55,11 +61,12 @@ class Arrays:
 
     demands: ClassVar[Mapping[str, Any]] = {"dtype": np.float64, "ensure_all_finite": "allow-nan"}
     columns: int
+    empty: tuple[int, ...] = ()
 
     @classmethod
     def of(cls, X: np.ndarray) -> Self:
         """See `Reading`."""
-        return cls(X.shape[1])
+        return cls(X.shape[1], tuple(np.flatnonzero(np.isnan(X).all(0)).tolist()))
 
     @property
     def schema(self) -> Schema:
@@ -77,7 +84,9 @@ class Arrays:
 
     def filled(self, X: np.ndarray, x: Tensor) -> np.ndarray:
         """See `Reading`."""
-        return np.where(np.isnan(X), self.decode(x), X)
+        holes = np.isnan(X)
+        holes[:, self.empty] = False
+        return np.where(holes, self.decode(x), X)
 
 
 @dataclass(frozen=True)
@@ -93,6 +102,12 @@ class Frames:
     def of(cls, X: Any) -> Self:
         """See `Reading`."""
         return cls(infer(X), nw.from_native(X).head(0).to_native())
+
+    @property
+    def empty(self) -> list[str]:
+        """See `Reading`."""
+        codes = {column.name: column.code for column in self.schema.columns}
+        return [name for name, code in codes.items() if isinstance(code, Constant) and code.value is None]
 
     def encode(self, X: Any) -> Tensor:
         """See `Reading`; an array is read as the columns in their order."""

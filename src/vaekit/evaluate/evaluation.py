@@ -12,13 +12,14 @@ from vaekit.common.chunks import by_rows
 from vaekit.core import VAE, Batch, Density, bits_per_dimension, centre, shared_latents
 from vaekit.evaluate.activity import Activity, activity
 from vaekit.evaluate.evidence import Evidence, log_evidence
+from vaekit.evaluate.words import bound_words, evidence_words
 from vaekit.objectives import Elbo
 from vaekit.train import Means, Resident, mean_terms
 from vaekit.train.means import evaluating
 from vaekit.train.rows.labels import labels_wanted
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Evaluation:
     """A model on held-out data, in nats per example, each term a mean over rows.
 
@@ -36,6 +37,13 @@ class Evaluation:
     rows: int
     bits_per_dimension: float | None = None
     """The bits that one 8-bit value takes at most, from the evidence; None where the values are no 8-bit ones."""
+    is_likelihood: bool = True
+    """Whether what the model explains is the data itself, so that the evidence is one of log p(x)."""
+
+    def __repr__(self) -> str:
+        record = self.as_record()
+        found = (bound_words(record), evidence_words(record, self.is_likelihood), f"{self.active_units} active units")
+        return f"Evaluation of {self.rows:,} rows, in nats per example: {'; '.join(filter(None, found))}"
 
     @property
     def active_units(self) -> int:
@@ -92,7 +100,8 @@ def evaluate(model: VAE, data: Resident, samples: int = 100, density: Density | 
         evidence = None if not estimated else log_evidence(model, whole.x, samples, whole.given)
         scores = _log_likelihoods(model, whole) if evidence is None else evidence.log_evidence
         uses = {name: activity(posterior_means(model, whole, name)) for name, _ in model.latents()}
-    return Evaluation(terms, evidence, scores, uses, len(whole), _bits(evidence, whole.x, density))
+    bits, is_likelihood = _bits(evidence, whole.x, density), density is None or density.is_likelihood
+    return Evaluation(terms, evidence, scores, uses, len(whole), bits, is_likelihood)
 
 
 def _log_likelihoods(model: VAE, batch: Batch) -> Tensor:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from vaekit.caveats import Caveat, caveats
 from vaekit.core import Density
 from vaekit.recipes import RECIPES, Blueprint
 from vaekit.recipes.registry import Entry
 from vaekit.report.subject import Subject
-from vaekit.report.words import count, duration, error, number
+from vaekit.report.words import count, duration, error, number, sentence
 from vaekit.train import Means
 
 
@@ -30,8 +31,8 @@ class Opening:
     title: str
     trained: str
     quality: str
-    caution: str
-    """Why the numbers are no likelihood; empty where they are one."""
+    cautions: tuple[Caveat, ...]
+    """What went wrong, and why the numbers are no likelihood where they are none."""
     figures: tuple[KeyFigure, ...]
 
 
@@ -42,7 +43,7 @@ def opening(subject: Subject) -> Opening:
         f"{_name(subject)} on {about.data}",
         _trained(subject),
         _quality(subject),
-        _caution(about.density),
+        (*caveats(about, subject.evaluation), *_no_likelihood(about.density)),
         tuple(shown for figure in KEY_FIGURES if (shown := figure(subject)) is not None),
     )
 
@@ -59,12 +60,8 @@ def _name(subject: Subject) -> str:
 
 def _trained(subject: Subject) -> str:
     recipe = _recipe(subject)
-    what = f"{_sentence(recipe.summary)} ({recipe.paper}, {recipe.year})" if recipe else "A variational autoencoder"
+    what = f"{sentence(recipe.summary)} ({recipe.paper}, {recipe.year})" if recipe else "A variational autoencoder"
     return f"{what}, trained on {_data(subject)}{_effort(subject)}."
-
-
-def _sentence(words: str) -> str:
-    return words[:1].upper() + words[1:]
 
 
 def _data(subject: Subject) -> str:
@@ -83,7 +80,7 @@ def _effort(subject: Subject) -> str:
 def _quality(subject: Subject) -> str:
     evaluation = subject.evaluation
     return (
-        f"On {count(evaluation.rows, f'test {subject.picture.thing}')} {_score(evaluation.terms)}, "
+        f"On {count(evaluation.rows, subject.example)} {_score(evaluation.terms)}, "
         f"which uses {evaluation.active_units} of its {_coordinates(subject)} coordinates.{_training_score(subject)}"
     )
 
@@ -112,13 +109,14 @@ def _training_score(subject: Subject) -> str:
     return f" Its training set scored {number(scores[0])}." if scores else ""
 
 
-def _caution(density: Density) -> str:
+def _no_likelihood(density: Density) -> Iterator[Caveat]:
     if density.is_likelihood:
-        return ""
-    return (
-        f"They are the {density.kind} of {density.of}. A likelihood adds up to 1 over everything that could have been "
+        return
+    yield Caveat(
+        "these numbers are not a likelihood",
+        f"they are the {density.kind} of {density.of}. A likelihood adds up to 1 over everything that could have been "
         "seen, and this does not, so log p(x) has no meaning here. Compare these numbers only with those of models "
-        "that score the same values in the same way."
+        "that score the same values in the same way",
     )
 
 
@@ -175,8 +173,7 @@ def active_units(subject: Subject) -> KeyFigure:
 
 def weights(subject: Subject) -> KeyFigure:
     """The size of the model."""
-    weights = sum(weight.numel() for weight in subject.fitted.model.parameters())
-    return KeyFigure("Weights", f"{weights:,}", "", "Numbers that training found.")
+    return KeyFigure("Weights", f"{subject.fitted.model.weights:,}", "", "Numbers that training found.")
 
 
 def time(subject: Subject) -> KeyFigure:
@@ -187,7 +184,7 @@ def time(subject: Subject) -> KeyFigure:
     value, unit = duration(training["seconds"]).split()
     speed = f"{training['examples_per_second']:,.0f} examples a second" if "examples_per_second" in training else ""
     where = f"on {training['device']}" if "device" in training else ""
-    return KeyFigure("Training time", value, unit, f"{_sentence(', '.join(filter(None, (speed, where))))}.")
+    return KeyFigure("Training time", value, unit, f"{sentence(', '.join(filter(None, (speed, where))))}.")
 
 
 KEY_FIGURES: tuple[Callable[[Subject], KeyFigure | None], ...] = (

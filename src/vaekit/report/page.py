@@ -23,6 +23,7 @@ from vaekit.report.sections.settings import settings_table
 from vaekit.report.sections.traversals import traversals
 from vaekit.report.sections.worst import worst
 from vaekit.report.subject import Subject
+from vaekit.report.words import sentence
 
 SECTIONS: tuple[Callable[[Subject], Section], ...] = (
     curves,
@@ -59,6 +60,7 @@ def report(
     *,
     settings: Mapping[str, object] | None = None,
     seed: int = 0,
+    kind: str = "test",
 ) -> str:
     """One HTML page that shows what was trained and how good it is; it needs no network and loads nothing.
 
@@ -69,6 +71,7 @@ def report(
         settings: the run's configuration, nested mappings allowed, for the table of settings.
         seed: of every choice and draw; the same seed gives the same page. Where rows are binarised afresh each time
             they are seen, the seed of the evaluation shows them as it saw them.
+        kind: what the rows are to the model, as the page calls them: test, held-out or training.
 
     Raises:
         UsageError: the evaluation is of another number of rows.
@@ -81,7 +84,7 @@ def report(
     >>> report(fitted, rows, fitted.evaluate(rows, samples=5)).splitlines()[0]
     '<!doctype html>'
     """
-    subject = Subject.of(fitted, test, evaluation, settings or {}, seed)
+    subject = Subject.of(fitted, test, evaluation, settings or {}, seed, kind)
     template = _environment().get_template("page.html.j2")
     shown = SECTIONS if subject.schema is None else sections_of_table()
     return template.render(opening=opening(subject), sections=[section(subject) for section in shown])
@@ -101,10 +104,12 @@ def write_report(path: Path, html: str) -> None:
 
 @cache
 def _environment() -> Environment:
-    return Environment(
+    environment = Environment(
         loader=PackageLoader("vaekit.report"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["sentence"] = sentence
+    return environment

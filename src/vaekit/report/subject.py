@@ -40,6 +40,8 @@ class Subject:
     seed: int
     schema: Schema | None = None
     """The columns of the table that the rows are from, if they are from one."""
+    kind: str = "test"
+    """What the rows are to the model: test, held-out or training."""
 
     def __post_init__(self) -> None:
         if self.evaluation.rows != len(self.test):
@@ -50,14 +52,19 @@ class Subject:
 
     @staticmethod
     def of(
-        fitted: FittedVAE, test: Dataset, evaluation: Evaluation, settings: Mapping[str, object], seed: int
+        fitted: FittedVAE,
+        test: Dataset,
+        evaluation: Evaluation,
+        settings: Mapping[str, object],
+        seed: int,
+        kind: str = "test",
     ) -> Subject:
         """What to report on: the test rows are encoded once, drawn as an evaluation with this seed draws them."""
         with seeded(seed, fitted.device):
             rows = Resident(fitted.rows(test), fitted.about.encoding, ROWS, fitted.device)
             x = torch.cat([batch.x.cpu() for batch in rows.in_order()])
         schema, plain = fitted.about.schema, fitted.in_numbers()
-        return Subject(plain, Dataset(x, test.y, test.name), evaluation, settings, seed, schema)
+        return Subject(plain, Dataset(x, test.y, test.name), evaluation, settings, seed, schema, kind)
 
     @property
     def cells(self) -> Cells:
@@ -79,6 +86,11 @@ class Subject:
     def order(self) -> Tensor:
         """The test rows' numbers in a random order, the same for the same seed."""
         return torch.randperm(len(self.test), generator=torch.Generator().manual_seed(self.seed))
+
+    @property
+    def example(self) -> str:
+        """What one of the rows is called: a test image."""
+        return f"{self.kind} {self.picture.thing}"
 
     @property
     def latent(self) -> str:

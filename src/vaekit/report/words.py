@@ -72,3 +72,12 @@ def listed(names: Sequence[str]) -> str:
     'a, b and c'
     """
     return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
+
+
+def sentence(words: str) -> str:
+    """Words with a capital at their beginning.
+
+    >>> sentence("no latent is in use")
+    'No latent is in use'
+    """
+    return words[:1].upper() + words[1:]

@@ -35,14 +35,22 @@ ENOUGH: Final = 10_000
 """Codes that are enough to tell how many clusters there are."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Clusters:
-    """What clusters rows are in."""
+    """What clusters rows are in.
+
+    >>> Clusters(torch.tensor([[0.9, 0.1], [0.8, 0.2]]), torch.tensor([0.5, 0.5]))
+    Clusters(1 cluster of 2 rows: 2)
+    """
 
     probabilities: Tensor
     """Of each cluster for each row, `(n, clusters)`."""
     weights: Tensor
     """The share of each cluster as the clustering has it, `(clusters,)`."""
+
+    def __repr__(self) -> str:
+        sizes = ", ".join(f"{size:,}" for size in self.sizes.sort(descending=True).values.tolist() if size)
+        return f"Clusters({self.count} cluster{'s' * (self.count > 1)} of {len(self.probabilities):,} rows: {sizes})"
 
     @property
     def labels(self) -> Tensor:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import MISSING, dataclass, fields, replace
 from difflib import get_close_matches
 from typing import Any, ClassVar, Final, Self
 
@@ -37,6 +37,10 @@ class Code(ABC):
     @abstractmethod
     def decode(self, codes: Floats) -> pd.Series:
         """The cells that codes stand for, `(n,)`, missing where NaN."""
+
+    def reaching(self, codes: Floats) -> Self:
+        """The same code, with a range that these codes are in; itself where they are."""
+        return self
 
     @property
     @abstractmethod
@@ -98,11 +102,16 @@ class Numbers(Code):
         return codes
 
     def decode(self, codes: Floats) -> pd.Series:
-        values: np.ndarray = self._rounded(codes.astype(np.float64) + self.origin).clip(self.low, self.high)
+        values = self._values(codes).clip(self.low, self.high)
         return pd.Series(values) if not self.text else _written(values, NumberText(self.text))
 
-    def _rounded(self, values: np.ndarray) -> np.ndarray:
-        return values if self.decimals is None else np.round(values, self.decimals)
+    def reaching(self, codes: Floats) -> Self:
+        values = self._values(codes[~np.isnan(codes)])
+        return replace(self, low=min(self.low, *values), high=max(self.high, *values)) if len(values) else self
+
+    def _values(self, codes: Floats) -> np.ndarray:
+        values = codes.astype(np.float64) + self.origin
+        return np.asarray(values if self.decimals is None else np.round(values, self.decimals))
 
     @property
     def words(self) -> str:
@@ -147,13 +156,12 @@ class Levels(Code):
     def _unknown(self, value: object, row: int, name: str) -> DataError:
         names = [text_of(level) for level in self.levels]
         nearest = get_close_matches(text_of(value), names, n=1, cutoff=0.5)
-        guess = f"did you mean {nearest[0]!r}? " if nearest else ""
+        guess = f"did you mean {nearest[0]!r}? (known: " if nearest else "(known are "
         shown = value.item() if isinstance(value, np.generic) else value
         return CellError(
             name,
             row,
-            f"holds {shown!r}, which is no known level: {guess}"
-            f"(known: {_some(names)}; leave the cell empty if it is missing)",
+            f"holds {shown!r}, which is no known level: {guess}{_some(names)}; leave the cell empty if it is missing)",
         )
 
     def decode(self, codes: Floats) -> pd.Series:
@@ -201,11 +209,19 @@ class Dates(Code):
 
     def decode(self, codes: Floats) -> pd.Series:
         missing = np.isnan(codes)
-        steps = np.rint(np.where(missing, 0, codes).astype(np.float64) * _UNITS[self.unit])
-        step = np.array(1, f"timedelta64[{self.unit}]").astype("timedelta64[us]")
-        found = np.clip(_as_date(self.origin) + steps.astype(np.int64) * step, _as_date(self.low), _as_date(self.high))
+        found = np.clip(self._dates(np.where(missing, 0, codes)), _as_date(self.low), _as_date(self.high))
         dates = np.where(missing, np.datetime64("NaT", "us"), found)
         return pd.Series(dates) if not self.text else _dates_written(dates, self.text)
+
+    def reaching(self, codes: Floats) -> Self:
+        dates = self._dates(codes[~np.isnan(codes)])
+        low, high = (min(_as_date(self.low), *dates), max(_as_date(self.high), *dates)) if len(dates) else (None, None)
+        before, after = low is not None and low < _as_date(self.low), high is not None and high > _as_date(self.high)
+        return replace(self, low=str(low) if before else self.low, high=str(high) if after else self.high)
+
+    def _dates(self, codes: Floats) -> np.ndarray:
+        steps = np.rint(codes.astype(np.float64) * _UNITS[self.unit]).astype(np.int64)
+        return np.asarray(_as_date(self.origin) + steps * np.array(1, f"timedelta64[{self.unit}]").astype("<m8[us]"))
 
     @property
     def words(self) -> str:

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from vaekit.common.errors import CellError, DataError, UsageError, unknown
-from vaekit.data.tables.codes import Code, Floats, Level, Levels, Numbers, numbers_in
+from vaekit.data.tables.codes import Code, Floats, Level, Levels, Numbers, numbers_in, text_of
 from vaekit.data.tables.kinds import KINDS, Kind, kind_of
 from vaekit.data.tables.plain import first_where
 from vaekit.data.tables.seen import Seen
@@ -109,6 +109,13 @@ class Column:
     def modelled(self) -> bool:
         """Whether a model explains it."""
         return self.code.modelled and self.role is Role.MODEL
+
+    @property
+    def whole(self) -> bool:
+        """Whether all its numbers that were seen are whole."""
+        if isinstance(self.code, Numbers):
+            return self.code.decimals == 0
+        return bool(self.levels) and all(text_of(level).lstrip("-").isdigit() for level in self.levels)
 
     @property
     def _how(self) -> Kind:

@@ -20,6 +20,7 @@ import pandas as pd
 from vaekit.common.errors import DataError, UsageError, first_line
 from vaekit.data.arrow import ARROW, PARQUET, faults_of_files, opened_table
 from vaekit.data.reading import blaming
+from vaekit.data.tables.frames import refuse_repeated
 from vaekit.data.tables.written import looks_like_code
 
 MISSING: Final = ("", "NA", "N/A", "n/a", "NaN", "nan", "NULL", "null", "#N/A", "<NA>", "?")
@@ -90,7 +91,7 @@ def _read_text(path: Path, names: Sequence[str] | None) -> pd.DataFrame:
     head = "".join(islice(io.StringIO(text, newline=""), _HEAD))
     dialect = Dialect.of(head)
     header = list(names) if names is not None else _header(head, dialect.separator)
-    _refuse_repeated(header)
+    refuse_repeated(header)
     _refuse_ragged(text, dialect.separator, len(header), given=names is not None)
     return _parsed(text, dialect, header, skip=names is None, codes=_codes(head, dialect.separator))
 
@@ -151,13 +152,6 @@ def _header(head: str, separator: str) -> list[str]:
 def _count_up(numbers: list[float]) -> bool:
     """Whether numbers that are names count, as years do, or places: one after another."""
     return len(numbers) > 1 and bool((np.diff(numbers) == 1).all())
-
-
-def _refuse_repeated(names: Sequence[str]) -> None:
-    repeated = next((name for name, times in Counter(names).items() if times > 1), None)
-    if repeated is not None:
-        first, second, *_ = (place for place, name in enumerate(names, 1) if name == repeated)
-        raise DataError(f"columns {first} and {second} are both called {repeated!r}: rename one in line 1")
 
 
 def _refuse_ragged(text: str, separator: str, width: int, *, given: bool) -> None:

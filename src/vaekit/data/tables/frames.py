@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final
 
@@ -159,11 +159,15 @@ def table_of(data: Frame) -> Table:
 
 
 def _with_distinct_names(frame: pd.DataFrame) -> pd.DataFrame:
-    repeated = frame.columns[frame.columns.duplicated()]
-    if len(repeated):
-        places = [place for place, name in enumerate(frame.columns, 1) if name == repeated[0]]
-        raise DataError(f"columns {places[0]} and {places[1]} are both called {repeated[0]!r}: rename one")
+    refuse_repeated(list(frame.columns))
     return frame
+
+
+def refuse_repeated(names: Sequence[Hashable]) -> None:
+    """Refuse names of columns of which one is there twice, in a `DataError` that tells where."""
+    if len(set(names)) < len(names):
+        first, second = next((names.index(name), at) for at, name in enumerate(names) if names.index(name) < at)
+        raise DataError(f"columns {first + 1} and {second + 1} are both called {names[first]!r}: rename one")
 
 
 def cast(series: pd.Series, dtype: str) -> pd.Series:

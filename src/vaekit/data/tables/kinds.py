@@ -19,6 +19,7 @@ _SMALL: Final = 20.0
 _SPREAD: Final = 0.7
 _GRADES: Final = 5
 _REPEATS: Final = 5
+_ROWS_TO_A_LEVEL: Final = 5
 _ID: Final = re.compile(r"(?i:(^|.*[\s_.-])(id|uuid|guid|key|index|idx|rownames?|row))|.*[a-z]I[dD]|Unnamed: 0|")
 
 
@@ -137,7 +138,11 @@ class Categorical(LevelsKind):
         return seen.numbers is None
 
     def remark(self, seen: Seen) -> str:
-        return "more than half of the levels are seen once" if _rare(seen) else ""
+        if _rare(seen):
+            return "more than half of the levels are seen once"
+        each = seen.count / seen.size
+        thin = seen.size > FEW and each < _ROWS_TO_A_LEVEL
+        return f"about {each:.0f} rows to a level: too few to learn much of each" if thin else ""
 
 
 class NumberKind(Kind):

@@ -152,6 +152,19 @@ class Schema:
             return self._decoded_like(codes, table)
         return self._decoded(codes, table)
 
+    def reaching(self, x: Tensor) -> Self:
+        """The same schema, with ranges that these rows `(n, C)` are in: so that they are decoded as they are.
+
+        >>> schema = Schema.infer(pd.DataFrame({"age": [34, 61, 18, 45]}))
+        >>> schema.reaching(torch.tensor([[99.0]]))["age"].code.words
+        '18 to 99'
+        """
+        codes = dict(zip([column.name for column in self.modelled], self._checked(x).T, strict=True))
+        wider = {column.name: column.code.reaching(codes[column.name]) for column in self.modelled}
+        return replace(
+            self, columns=tuple(replace(each, code=wider.get(each.name, each.code)) for each in self.columns)
+        )
+
     def summary(self) -> tuple[Summary, ...]:
         """Each column in words.
 

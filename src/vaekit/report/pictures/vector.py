@@ -37,7 +37,7 @@ class VectorPicture:
     high: NDArray[np.float64]
     thing: ClassVar[str] = "row"
     legend: ClassVar[str] = (
-        "Each little chart is one row, each of its bars one value, from the least to the greatest of the test set."
+        "Each little chart is one row, each of its bars one value, from the least to the greatest among these rows."
     )
 
     @classmethod

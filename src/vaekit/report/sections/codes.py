@@ -29,8 +29,7 @@ def codes(subject: Subject) -> Section:
     return Section(
         "codes",
         "Map of the codes",
-        f"Each point is the code of one test {subject.picture.thing}, the mean of its posterior over "
-        f"{subject.latent}{labelled}.",
+        f"Each point is the code of one {subject.example}, the mean of its posterior over {subject.latent}{labelled}.",
         "islands with empty space between them, for samples from the prior would fall there; or one small heap, where "
         "all codes say the same.",
         _scatter(subject),
@@ -47,7 +46,7 @@ def _scatter(subject: Subject) -> Scatter:
     names = [str(label) for label in classes.tolist()] if 1 < len(classes) <= NAMED else []
     drawn = chart(partial(draw_map, projection, of_row, colours, names), SIDE, SIDE, "A map of the codes", DPI)
     swatches = tuple(map(Swatch, colours, names))
-    return Scatter(drawn, swatches, f"{count(len(rows), f'test {subject.picture.thing}')}. {projection.words}")
+    return Scatter(drawn, swatches, f"{count(len(rows), subject.example)}. {projection.words}")
 
 
 def draw_map(projection: Projection, of_row: Tensor, colours: Sequence[str], names: Sequence[str], axes: Axes) -> None:

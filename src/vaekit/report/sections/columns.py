@@ -51,11 +51,11 @@ def columns(subject: Subject) -> Section:
     return Section(
         "columns",
         "Columns",
-        f"How the cells of each column are distributed: in {count(len(subject.test), 'test row')}, and in "
+        f"How the cells of each column are distributed: in {count(len(subject.test), f'{subject.kind} row')}, and in "
         f"{len(made_up):,} that the model made up. Below its name stand the kind of the column, and the law of its "
         f"cells given the code.{some}",
         "a peak or a level that the model does not make up, or one that only the model has.",
-        Panels(tuple(panels), (Key("real", "test rows"), Key("made-up", "made up by the model"))),
+        Panels(tuple(panels), (Key("real", f"{subject.kind} rows"), Key("made-up", "made up by the model"))),
     )
 
 

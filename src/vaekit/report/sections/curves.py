@@ -58,8 +58,9 @@ _WORDS_OF_POINTS = (
 
 
 def _panels(subject: Subject, history: Sequence[Epoch]) -> Panels:
-    test = subject.evaluation.terms
-    return Panels(tuple(_panel(measure, history, test) for measure in measures(history)), tuple(_keys(history)))
+    terms, kind = subject.evaluation.terms, subject.kind
+    panels = tuple(_panel(measure, history, terms, kind) for measure in measures(history))
+    return Panels(panels, tuple(_keys(history, kind)))
 
 
 def measures(history: Sequence[Epoch]) -> list[Measure]:
@@ -90,15 +91,15 @@ def _differs(history: Sequence[Epoch]) -> bool:
     return not all(math.isclose(epoch.train.value, epoch.train.score, rel_tol=1e-4) for epoch in history)
 
 
-def _keys(history: Sequence[Epoch]) -> list[Key]:
+def _keys(history: Sequence[Epoch], kind: str) -> list[Key]:
     held_out = [Key("held-out", "held out, after each epoch")] if history[0].held_out else []
-    return [Key("train", "training, during each epoch"), *held_out, Key("test", "test, after training")]
+    return [Key("train", "training, during each epoch"), *held_out, Key("test", f"{kind}, of the model that was kept")]
 
 
-def _panel(measure: Measure, history: Sequence[Epoch], terms: Means) -> Panel:
+def _panel(measure: Measure, history: Sequence[Epoch], terms: Means, kind: str) -> Panel:
     test = measure.of(terms) if measure.of_test else None
     drawn = chart(partial(_draw, measure, history, test), WIDTH, HEIGHT, f"{measure.title} by epoch")
-    return Panel(measure.title, "" if test is None else f"test {number(test)}", drawn)
+    return Panel(measure.title, "" if test is None else f"{kind} {number(test)}", drawn)
 
 
 def _draw(measure: Measure, history: Sequence[Epoch], test: float | None, axes: Axes) -> None:

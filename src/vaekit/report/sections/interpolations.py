@@ -19,7 +19,7 @@ def interpolations(subject: Subject) -> Section:
     return Section(
         "interpolations",
         "Interpolations",
-        f"The way from one test {subject.picture.thing} to another through the latent space. The originals stand at "
+        f"The way from one {subject.example} to another through the latent space. The originals stand at "
         "both ends; all between them is decoded.",
         "a sudden jump, or a stretch that looks like no data at all.",
         Strips(_strips(subject), ("original", "decoded on the way", "original"), subject.picture.legend),

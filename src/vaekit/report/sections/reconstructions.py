@@ -12,12 +12,11 @@ LINES = 3
 
 def reconstructions(subject: Subject) -> Section:
     """The section on what the code keeps."""
-    thing = subject.picture.thing
     return Section(
         "reconstructions",
         "Reconstructions",
-        f"Test {thing}s picked at random. In each pair, the original is above, and below is what the model makes of it "
-        "when all it keeps is the code.",
+        f"Some {subject.example}s, picked at random. In each pair, the original is above, and below is what the model "
+        "makes of it when all it keeps is the code.",
         "a reconstruction that shows something else than its original, or all of them alike.",
         Sheet(_image(subject), subject.picture.legend),
     )

@@ -43,7 +43,7 @@ def _data(subject: Subject) -> Iterator[Row]:
     about, test, evidence = subject.fitted.about, subject.test, subject.evaluation.evidence
     thing = subject.picture.thing
     yield Row("trained on", about.data)
-    yield Row("evaluated on", f"{test.name or 'test rows'}, {count(len(test), thing)}")
+    yield Row("evaluated on", f"{test.name or f'{subject.kind} rows'}, {count(len(test), thing)}")
     yield Row(f"one {thing}", subject.picture.size(about.event_shape))
     yield Row("values", about.encoding.words)
     yield Row("numbers are", str(about.density))

@@ -24,7 +24,7 @@ def made_up_rows(subject: Subject) -> Section:
     cells = subject.cells
     drawn = subject.fitted.sample(MADE_UP, seed=subject.seed)
     real = subject.test.x[subject.order[:MADE_UP]]
-    groups = (Group("Made up", cells.lines(drawn)), Group("Real, from the test rows", cells.lines(real)))
+    groups = (Group("Made up", cells.lines(drawn)), Group(f"Real, from the {subject.kind} rows", cells.lines(real)))
     return Section(
         "samples",
         "Made-up rows",
@@ -44,8 +44,8 @@ def reconstructed_rows(subject: Subject) -> Section:
     return Section(
         "reconstructions",
         "Reconstructions",
-        "Test rows picked at random. In each pair, the original is above, and below, fainter, is what the model "
-        "expects when all it keeps is the code: means of numbers, the most probable levels.",
+        f"Some {subject.kind} rows, picked at random. In each pair, the original is above, and below, fainter, is what "
+        "the model expects when all it keeps is the code: means of numbers, the most probable levels.",
         "reconstructions that are all alike.",
         Grid(cells.names, cells.are_numbers, (Group("", tuple(chain(*pairs))),), cells.note),
     )
@@ -68,9 +68,9 @@ def traversed_rows(subject: Subject) -> Section:
     return Section(
         "traversals",
         "Traversals",
-        f"What each coordinate of the latent {latent} does, the most active first: one typical test row is encoded, "
-        f"then that coordinate alone goes from {MINUS}3 to +3 standard deviations of the prior. The cells are what the "
-        "model expects. The percentage is the coordinate's share of the variance of all codes.",
+        f"What each coordinate of the latent {latent} does, the most active first: one typical {subject.kind} row is "
+        f"encoded, then that coordinate alone goes from {MINUS}3 to +3 standard deviations of the prior. The cells are "
+        "what the model expects. The percentage is the coordinate's share of the variance of all codes.",
         "groups in which nothing changes: coordinates that are not used.",
         Grid(("at", *cells.names), (True, *cells.are_numbers), groups, cells.note),
     )
@@ -86,7 +86,8 @@ def worst_explained_rows(subject: Subject) -> Section:
     return Section(
         "worst",
         "Worst explained rows",
-        f"The test rows with the lowest {score}, in nats. The mean over all is {number(float(scores.mean()), 1)}.",
+        f"The {subject.kind} rows with the lowest {score}, in nats. The mean over all is "
+        f"{number(float(scores.mean()), 1)}.",
         "ordinary rows among them: what is common was not learnt. Odd and mistyped ones belong here.",
         Grid((score, *cells.names), (True, *cells.are_numbers), (Group("", lines),), cells.note),
     )

@@ -26,8 +26,8 @@ def traversals(subject: Subject) -> Section:
     return Section(
         "traversals",
         "Traversals",
-        f"What each coordinate of the latent {subject.latent} does, the most active first: one typical test "
-        f"{subject.picture.thing} is encoded, then that coordinate alone goes from {MINUS}3 to +3 standard deviations "
+        f"What each coordinate of the latent {subject.latent} does, the most active first: one typical "
+        f"{subject.example} is encoded, then that coordinate alone goes from {MINUS}3 to +3 standard deviations "
         "of the prior. The percentage is its share of the variance of all codes.",
         "rows in which nothing changes: coordinates that are not used.",
         Strips(_strips(subject), (f"{MINUS}3", "0", "+3"), subject.picture.legend),

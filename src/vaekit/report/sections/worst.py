@@ -20,7 +20,7 @@ def worst(subject: Subject) -> Section:
     return Section(
         "worst",
         f"Worst explained {subject.picture.thing}s",
-        f"The test {subject.picture.thing}s with the lowest {score}: the original, below it the reconstruction, and "
+        f"The {subject.example}s with the lowest {score}: the original, below it the reconstruction, and "
         f"the {score} in nats. The mean over all is {number(float(subject.evaluation.row_scores.mean()), 1)}.",
         f"ordinary {subject.picture.thing}s among them: what is common was not learnt. Odd and mislabelled "
         "ones belong here.",
@@ -54,7 +54,7 @@ def _plates(subject: Subject) -> tuple[Plate, ...]:
 
 
 def _plate(subject: Subject, row: int, original: Pixels, reconstruction: Pixels) -> Plate:
-    image = Image.of(stack([original, reconstruction]), f"Test row {row} above its reconstruction", subject.fit.times)
+    image = Image.of(stack([original, reconstruction]), f"Row {row} above its reconstruction", subject.fit.times)
     label = () if subject.test.y is None else (f"label {int(subject.test.y[row])}",)
     score = float(subject.evaluation.row_scores[row])
     return Plate(image, number(score, 1), (*label, f"row {row:,}"))
