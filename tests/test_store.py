@@ -218,7 +218,7 @@ def test_what_is_no_directory_is_named(nothing: str, tmp_path: Path) -> None:
     path = tmp_path / "model"
     if nothing == "a file":
         path.write_text("hello")
-    with pytest.raises(ModelFileError, match="no (model|such) directory"):
+    with pytest.raises(ModelFileError, match=r"no (model|such) directory"):
         load_model(path)
 
 
