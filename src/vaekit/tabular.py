@@ -26,11 +26,10 @@ ENOUGH: Final = 50_000
 """Rows that are enough to tell how a column is distributed."""
 
 
-def form_of(rows: Dataset | Store, plain: bool = False, scale: str = "learned", exact: bool = False) -> Form:
+def form_of(rows: Dataset | Store, laws: str = "fitted", scale: str = "learned") -> Form:
     """What one of these rows is: a table's if they have a schema, else an array, with holes if it has any.
 
-    Numbers of a table are explained by what fits their shape; `plain`, standardised and by a normal each; `exact`, with
-    an atom at every value that is often repeated.
+    Columns of a table are explained by these laws: see `vaekit.families.columns.choose.LAWS`.
 
     >>> import torch
     >>> form_of(Dataset(torch.tensor([[1.0, torch.nan]])))
@@ -42,7 +41,7 @@ def form_of(rows: Dataset | Store, plain: bool = False, scale: str = "learned", 
         return ArrayForm(tuple(rows.event_shape), rows.holes)
     some = rows.x[:: max(1, len(rows) // ENOUGH)]
     columns = zip(rows.schema.modelled, some.unbind(1), strict=True)
-    marginals = tuple(marginal_of(column.kind, column.levels, values, plain, exact) for column, values in columns)
+    marginals = tuple(marginal_of(column.kind, column.levels, values, laws) for column, values in columns)
     return TableForm(marginals, scale)
 
 
@@ -52,9 +51,8 @@ def fit_table(
     schema: Schema | Path | None = None,
     recipe: str = "vae",
     model: Mapping[str, Any] = NOTHING_SET,
-    plain: bool = False,
+    laws: str = "fitted",
     scale: str = "learned",
-    exact: bool = False,
     defaults: Defaults | None = None,
     seed: int = 0,
     verbose: bool = True,
@@ -70,10 +68,11 @@ def fit_table(
         schema: what the columns are, or a file that says so; inferred if not given.
         recipe: which VAE: see `vaekit recipes`.
         model: the recipe's settings, where they are not to be chosen: `{"latent": 4}`.
-        plain: standardise numbers, and no more: what has many peaks keeps them, as whoever looks for clusters needs it.
+        laws: by what columns are explained: "fitted", what suits the shape of each; "plain", numbers are normal, as
+            whoever looks for clusters needs it; "sharp", normal but for values that are had exactly and peaks that
+            stand apart, as completion needs it; "exact", with a probability of its own for all that is often repeated,
+            as rows that are made up need it.
         scale: of columns of numbers: "learned", one for each column, or "predicted", by the decoder for each cell.
-        exact: give values that are often repeated, and each level of an order, a probability of their own, so that
-            rows that are made up have them as often.
         defaults: what is chosen where nothing is set; by the size and the kind of the data if not given.
         seed: of the initial weights, the split, the order and the noise.
         verbose: show what was chosen, and progress, on standard error.
@@ -88,7 +87,7 @@ def fit_table(
     True
     """
     rows = frame if isinstance(frame, Dataset) else _rows_of(frame, schema)
-    form, chosen = form_of(rows, plain, scale, exact), defaults or defaults_of(rows)
+    form, chosen = form_of(rows, laws, scale), defaults or defaults_of(rows)
     if verbose:
         say("\n".join(words_of_fit(chosen)))
     built = build(recipe, form, seed=seed, **{**model_of(chosen), **model})

@@ -37,7 +37,7 @@ class VAEClusterer(ClusterMixin, VAEEstimator):  # type: ignore[misc]
     recipe: str = "vae"
     """What is fitted: "vae", or a recipe with clusters of its own, such as "gm_vae"."""
 
-    _plain: ClassVar[bool] = True
+    _laws: ClassVar[str] = "plain"
 
     def fit(self, X: Any, y: object = None) -> Self:
         """Train on rows, and find clusters among them; y is not read."""

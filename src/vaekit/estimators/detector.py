@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Self, final
@@ -71,7 +71,7 @@ class VAEDetector(OutlierMixin, VAEEstimator):  # type: ignore[misc]
     samples: int = 20
     """Draws of the latents for each row."""
 
-    _plain: ClassVar[bool] = True
+    _laws: ClassVar[str] = "plain"
 
     def fit(self, X: Any, y: object = None) -> Self:
         """Train on rows; y is not read. So many of them are odd from here on as `contamination` says."""
@@ -100,8 +100,11 @@ class VAEDetector(OutlierMixin, VAEEstimator):  # type: ignore[misc]
     def _by_the_others(self, x: torch.Tensor, new: torch.Tensor) -> tuple[np.ndarray, np.ndarray]:
         """The scores that a model of the other rows gives to its own, and to these."""
         learned = x[~torch.isin(torch.arange(len(x)), new)]
-        rows = self._rows(learned.float())
-        of_others = self._ensemble(fit_rows(rows, "vae", self._wishes(), self.defaults_, 1, NETS), Batch(learned))
+        rows, wishes = self._rows(learned.float()), self._wishes()
+        # In as many batches as all rows are, all of them alike: a last one of few rows would teach otherwise.
+        batch = round((1 - 1 / FOLDS) * wishes.training.get("batch_size", self.defaults_.batch_size))
+        wishes = replace(wishes, training={**wishes.training, "batch_size": max(1, batch)})
+        of_others = self._ensemble(fit_rows(rows, "vae", wishes, self.defaults_, 1, NETS), Batch(learned))
         return -self._oddness(known(learned), of_others), -self._oddness(Batch(x[new]), of_others)
 
     def score_samples(self, X: Any) -> np.ndarray:

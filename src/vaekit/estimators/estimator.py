@@ -53,12 +53,10 @@ class VAEEstimator(BaseEstimator, ABC):  # type: ignore[misc]
     verbose: bool = False
     """Whether training shows its progress on standard error."""
 
-    _plain: ClassVar[bool] = False
-    """Whether numbers are only standardised."""
+    _laws: ClassVar[str] = "fitted"
+    """By what columns are explained: see `vaekit.families.columns.choose.LAWS`."""
     _scale: ClassVar[str] = "learned"
     """Where the scales of numbers come from: one learned for each column, or by the decoder."""
-    _exact: ClassVar[bool] = False
-    """Whether values that are often repeated are atoms of their columns."""
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -90,8 +88,8 @@ class VAEEstimator(BaseEstimator, ABC):  # type: ignore[misc]
         hidden = None if self.hidden is None else tuple(np.atleast_1d(self.hidden).tolist())
         names = ("max_epochs", "batch_size", "learning_rate", "device")
         training = {name: getattr(self, name) for name in names}
-        others: dict[str, Any] = {"seed": seed_of(self.random_state), "verbose": self.verbose, "plain": self._plain}
-        others.update(scale=self._scale, exact=self._exact)
+        others: dict[str, Any] = {"seed": seed_of(self.random_state), "verbose": self.verbose}
+        others.update(laws=self._laws, scale=self._scale)
         return Wishes.of({"latent": self.latent, "hidden": hidden}, training, **others)
 
     def _numbers(self, X: Any, first: bool = False) -> Tensor:

@@ -22,12 +22,10 @@ class Wishes:
     training: Mapping[str, Any] = field(default_factory=dict)
     seed: int = 0
     verbose: bool = False
-    plain: bool = False
-    """Whether numbers are only standardised, so that many peaks stay apart."""
+    laws: str = "fitted"
+    """By what columns are explained."""
     scale: str = "learned"
     """Where the scales of numbers come from."""
-    exact: bool = False
-    """Whether values that are often repeated are atoms."""
 
     @staticmethod
     def of(model: Mapping[str, Any], training: Mapping[str, Any], **others: Any) -> Wishes:
@@ -50,9 +48,8 @@ def fit_rows(
     shared: dict[str, Any] = {
         "recipe": recipe,
         "model": {**wishes.model, **options},
-        "plain": wishes.plain,
+        "laws": wishes.laws,
         "scale": wishes.scale,
-        "exact": wishes.exact,
         "defaults": defaults,
         "verbose": wishes.verbose,
     }

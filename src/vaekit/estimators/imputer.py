@@ -43,7 +43,7 @@ class VAEImputer(OneToOneFeatureMixin, TransformerMixin, VAEEstimator):  # type:
     members: int | None = None
     """Models of as many seeds."""
 
-    _plain: ClassVar[bool] = True
+    _laws: ClassVar[str] = "sharp"
     _scale: ClassVar[str] = "predicted"
 
     def fit(self, X: Any, y: object = None) -> Self:

@@ -37,7 +37,7 @@ class VAESynthesizer(VAEEstimator):
     (5, 3)
     """
 
-    _exact: ClassVar[bool] = True
+    _laws: ClassVar[str] = "exact"
 
     def fit(self, X: Any, y: object = None) -> Self:
         """Train on rows; y is not read."""

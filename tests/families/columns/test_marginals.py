@@ -61,13 +61,24 @@ SHAPES = {
 def test_the_law_fits_the_shape_and_is_never_much_worse_than_the_plain_one(
     kind: str, values: Tensor, family: str, warp: str | None
 ) -> None:
-    found, plain = marginal_of(kind, (), values), marginal_of(kind, (), values, plain=True)
+    found, plain = marginal_of(kind, (), values), marginal_of(kind, (), values, laws="plain")
     assert found.family == family
     assert warp is None or found.warp == warp
     assert (plain.family, plain.warp) == ("normal", "standardise")
     assert plain.shape[0] == pytest.approx(float(values.mean()))
     clean = values[values.abs() < 1e6].double()
     assert float(log_density(found, clean).mean()) > float(log_density(plain, clean).mean()) - 0.03
+
+
+def test_sharp_laws_are_normal_but_for_atoms_and_peaks_that_stand_apart() -> None:
+    zeros = torch.cat([torch.zeros(400), normals()[:600] + 5])
+    assert marginal_of("numeric", (), zeros, laws="sharp").atoms == (0.0,)
+    apart = torch.cat([normals() / 20, normals() / 20 + 3.0, normals() / 20 + 20.0])
+    assert marginal_of("numeric", (), apart, laws="sharp").family == "peaks"
+    near = torch.cat([normals() - 1.5, normals() + 1.5])
+    for smooth in (near, normals().exp(), normals()):
+        found = marginal_of("positive", (), smooth, laws="sharp")
+        assert (found.family, found.warp) == ("normal", "standardise")
 
 
 @pytest.mark.parametrize("kind", ["numeric", "positive", "count", "datetime"])
@@ -91,7 +102,7 @@ WORKED = torch.cat([(40 + 8 * normals()).round(), *(torch.full((n,), float(v)) f
 
 
 def test_values_that_are_often_repeated_are_atoms_where_all_is_to_be_exact() -> None:
-    marginal = marginal_of("positive", (), WORKED, exact=True)
+    marginal = marginal_of("positive", (), WORKED, laws="exact")
     assert marginal.family == "spiked"
     assert marginal.atoms == (25.0, 40.0)
     atoms = torch.tensor(marginal.atoms).double()
@@ -102,13 +113,13 @@ def test_values_that_are_often_repeated_are_atoms_where_all_is_to_be_exact() -> 
 
 @pytest.mark.parametrize("kind", ["numeric", "positive"])
 def test_where_all_is_to_be_exact_smooth_numbers_have_no_atoms(kind: str) -> None:
-    assert marginal_of(kind, (), SKEWED, exact=True) == marginal_of(kind, (), SKEWED)
-    assert not marginal_of(kind, (), (100 + 10 * normals()).round(), exact=True).atoms
+    assert marginal_of(kind, (), SKEWED, laws="exact") == marginal_of(kind, (), SKEWED)
+    assert not marginal_of(kind, (), (100 + 10 * normals()).round(), laws="exact").atoms
 
 
 def test_where_all_is_to_be_exact_levels_of_an_order_have_no_score_in_common() -> None:
     values = torch.randint(4, (200,), generator=torch.Generator().manual_seed(0)).double()
-    marginal = marginal_of("ordinal", "abcd", values, exact=True)
+    marginal = marginal_of("ordinal", "abcd", values, laws="exact")
     assert marginal == marginal_of("categorical", "abcd", values)
 
 

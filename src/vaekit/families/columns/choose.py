@@ -27,6 +27,8 @@ LOW_RANK_FROM = 129
 """From so many levels on, a category is explained by a learned vector for each level."""
 GAIN = 0.05
 """Nats a value that a law which is less simple must gain."""
+APART = 0.5
+"""Nats a value that peaks which stand apart gain over tails and a skew."""
 ERRORS = 3.0
 """Standard errors of the gain that it must be above 0."""
 CLEAR = 5.0
@@ -49,20 +51,16 @@ ABOVE_MEDIAN = 3.0
 """How many times its share is the median of those of the distinct values beside it."""
 
 
-def marginal_of(
-    kind: str, levels: Sequence[object], values: Tensor, plain: bool = False, exact: bool = False
-) -> Marginal:
+def marginal_of(kind: str, levels: Sequence[object], values: Tensor, laws: str = "fitted") -> Marginal:
     """The marginal of a column.
 
     Args:
         kind: numeric, positive, count, datetime, binary, categorical or ordinal.
         levels: the names of its levels, none for numbers.
         values: its cells `(n,)`, NaN where one is missing.
-        plain: for numbers of any kind, standardise them and take a normal, whatever their shape.
-        exact: for rows that are to pass for real ones: values that are often repeated are atoms, even many of them,
-            and the levels of an order have a probability each, and no score in common.
+        laws: by what it is explained, a name in `LAWS`.
 
-    Raises `UsageError` for a kind that is not modelled, values that are no levels, or an infinity.
+    Raises `UsageError` for a kind that is not modelled, unknown laws, values that are no levels, or an infinity.
 
     >>> marginal_of("binary", ("no", "yes"), torch.tensor([0.0, 1.0, 1.0, torch.nan])).start
     (0.375, 0.625)
@@ -72,9 +70,7 @@ def marginal_of(
     seen = values[~values.isnan()].double().flatten()
     if bool(seen.isinf().any()):
         raise UsageError(f"a {kind} column holds an infinity: mend it, or make it NaN if it is missing")
-    pick = (EXACT if exact else PICKS)[kind]
-    found = fits.normal(seen) if plain and not levels else pick(seen, len(levels))
-    return replace(found, holes=len(seen) < values.numel())
+    return replace(LAWS[laws][kind](seen, len(levels)), holes=len(seen) < values.numel())
 
 
 def _shares(seen: Tensor, levels: int) -> tuple[float, ...]:
@@ -167,11 +163,25 @@ def count(seen: Tensor, levels: int = 0, atoms_of: AtomsOf = atoms_of) -> Margin
     return _spiked(_best(values, laws)(values), "spiked_counts", seen, atoms)
 
 
-def _of_numbers(seen: Tensor, atoms: Tensor, laws: Sequence[Fit]) -> Marginal:
+def plain(seen: Tensor, levels: int = 0) -> Marginal:
+    """Numbers of any shape, standardised: a normal."""
+    return fits.normal(seen)
+
+
+def sharp(seen: Tensor, levels: int = 0) -> Marginal:
+    """Numbers of any shape as a normal, but for what no normal comes near: atoms, else peaks that stand apart."""
+    atoms = atoms_of(seen)
+    if len(atoms):
+        return _spiked(fits.normal(without(seen, atoms)), "spiked", seen, atoms)
+    found = _of_numbers(seen, atoms, [fits.normal, *_SHAPES], APART)
+    return found if found.family == "peaks" else fits.normal(seen)
+
+
+def _of_numbers(seen: Tensor, atoms: Tensor, laws: Sequence[Fit], gain: float = GAIN) -> Marginal:
     """The simplest law is fitted to all values, and the only one where it fits, or where there are few values."""
     rest = without(seen, atoms)
     values = dithered(_thinned(rest))
-    law = laws[0] if len(rest.unique()) < FEWEST or _is_straight(laws[0], values) else _best(values, laws)
+    law = laws[0] if len(rest.unique()) < FEWEST or _is_straight(laws[0], values) else _best(values, laws, gain)
     return _spiked(law(rest if law is laws[0] else values), "spiked", seen, atoms)
 
 
@@ -179,23 +189,23 @@ def _is_straight(law: Fit, values: Tensor) -> bool:
     return fits.distance_from_normal(law(values), values) * math.sqrt(len(values)) < STRAIGHT
 
 
-def _best(values: Tensor, laws: Sequence[Fit]) -> Fit:
+def _best(values: Tensor, laws: Sequence[Fit], gain: float = GAIN) -> Fit:
     """The law that foretells held-out values best, the simplest of those that do so about as well."""
     best = laws[0]
     if len(values) >= ENOUGH and bool(values.max() > values.min()):
         score = _foretold(values, best)
         for law in laws[1:]:
             challenge = _foretold(values, law)
-            if _is_clear(challenge - score):
+            if _is_clear(challenge - score, gain):
                 best, score = law, challenge
     return best
 
 
-def _is_clear(gain: Tensor) -> bool:
+def _is_clear(gains: Tensor, least: float) -> bool:
     """Whether a gain in nats, `(n,)`, is neither small nor chance."""
-    capped = gain.nan_to_num(nan=-CLEAR).clamp(-CLEAR, CLEAR)
+    capped = gains.nan_to_num(nan=-CLEAR).clamp(-CLEAR, CLEAR)
     error = float(capped.std()) / len(capped) ** 0.5
-    return bool(capped.mean() > max(GAIN, ERRORS * error))
+    return bool(capped.mean() > max(least, ERRORS * error))
 
 
 def _foretold(values: Tensor, law: Fit) -> Tensor:
@@ -287,7 +297,10 @@ def _thinned(seen: Tensor) -> Tensor:
 _SHAPES: tuple[Fit, ...] = (fits.student_t, fits.sinh_arcsinh, fits.peaks)
 _ROUNDED: tuple[Fit, ...] = tuple(_rounding(fit) for fit in (fits.normal, fits.sinh_arcsinh))
 
-PICKS: Registry[Callable[[Tensor, int], Marginal]] = Registry(
+Pick = Callable[[Tensor, int], Marginal]
+"""From the observed values of a column and the number of its levels to its marginal."""
+
+PICKS: Registry[Pick] = Registry(
     "kind of column",
     {
         "numeric": numeric,
@@ -301,15 +314,33 @@ PICKS: Registry[Callable[[Tensor, int], Marginal]] = Registry(
 )
 """How the marginal of a column of each kind is picked, from its observed values and the number of its levels."""
 
-EXACT: Registry[Callable[[Tensor, int], Marginal]] = Registry(
-    "kind of column",
+
+def _with_numbers(pick: Pick, **others: Pick) -> Registry[Pick]:
+    """The same, with all numbers picked in another way."""
+    numbers = dict.fromkeys(("numeric", "positive", "count", "datetime"), pick)
+    return Registry("kind of column", {**PICKS, **numbers, **others})
+
+
+LAWS: Registry[Registry[Pick]] = Registry(
+    "laws of columns",
     {
-        **PICKS,
-        **{
-            name: partial(pick, atoms_of=repeated_in)
-            for name, pick in (("numeric", numeric), ("positive", positive), ("count", count), ("datetime", numeric))
-        },
-        "ordinal": categorical,
+        "fitted": PICKS,
+        "plain": _with_numbers(plain),
+        "sharp": _with_numbers(sharp),
+        "exact": _with_numbers(
+            partial(numeric, atoms_of=repeated_in),
+            positive=partial(positive, atoms_of=repeated_in),
+            count=partial(count, atoms_of=repeated_in),
+            ordinal=categorical,
+        ),
     },
 )
-"""The same where what is drawn is to pass for what was observed."""
+"""By what columns are explained.
+
+- fitted: by what suits their shape; with it log p(x) is highest.
+- plain: numbers by a normal, so that what has many peaks keeps them.
+- sharp: plain but for atoms and peaks that stand apart, of which a normal would make values that nobody has; without
+  the warps that explain tails, so that errors count alike everywhere.
+- exact: what is often repeated is an atom, and levels of an order have a probability each, for rows that are to pass
+  for real ones.
+"""
