@@ -31,6 +31,7 @@ from vaekit.estimators import (
 )
 from vaekit.estimators.classifier import is_missing
 from vaekit.estimators.fitted import precise
+from vaekit.estimators.reading import Arrays
 from vaekit.priors import AggregatePosterior
 from vaekit.uses.score import scores
 
@@ -379,3 +380,14 @@ def test_columns_of_one_name_are_refused() -> None:
     frame = pd.DataFrame(np.zeros((9, 2)), columns=["a", "a"])
     with pytest.raises(DataError, match="columns 1 and 2 are both called 'a': rename one"):
         VAEImputer(**QUICK).fit(frame)
+
+
+def test_a_value_that_many_rows_have_is_filled_in_to_the_last_digit() -> None:
+    random = np.random.default_rng(0)
+    rows = 1 + np.abs(random.normal(size=(200, 2)))
+    rows[random.random(200) < 0.7, 1] = 0.1  # no float32 is 0.1
+    rows[:20, 1] = np.nan
+    low, _ = VAEImputer(**{**QUICK, "max_epochs": 20}, members=1).fit(rows).intervals(rows)
+    assert (low[:20, 1] == 0.1).any()
+    reading = Arrays.of(rows)
+    assert (reading.decode(reading.encode(rows))[20:, 1] == 0.1).sum() == (rows[20:, 1] == 0.1).sum()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol, Self
 
 import narwhals as nw
@@ -62,11 +62,15 @@ class Arrays:
     demands: ClassVar[Mapping[str, Any]] = {"dtype": np.float64, "ensure_all_finite": "allow-nan"}
     columns: int
     empty: tuple[int, ...] = ()
+    common: Mapping[int, np.ndarray] = field(default_factory=dict)
+    """By place, the values that many rows have: what stands for them in float32 is these again, to the last digit."""
 
     @classmethod
     def of(cls, X: np.ndarray) -> Self:
         """See `Reading`."""
-        return cls(X.shape[1], tuple(np.flatnonzero(np.isnan(X).all(0)).tolist()))
+        empty = tuple(np.flatnonzero(np.isnan(X).all(0)).tolist())
+        common = ((place, _common(column)) for place, column in enumerate(X.T))
+        return cls(X.shape[1], empty, {place: values for place, values in common if len(values)})
 
     @property
     def schema(self) -> Schema:
@@ -80,6 +84,9 @@ class Arrays:
     def decode(self, x: Tensor) -> np.ndarray:
         """See `Reading`."""
         rows: np.ndarray = x.double().cpu().numpy()
+        for place, values in self.common.items():
+            same = rows[:, place, None].astype(np.float32) == values.astype(np.float32)
+            rows[:, place] = np.where(same.any(1), values[same.argmax(1)], rows[:, place])
         return rows
 
     def filled(self, X: np.ndarray, x: Tensor) -> np.ndarray:
@@ -87,6 +94,12 @@ class Arrays:
         holes = np.isnan(X)
         holes[:, self.empty] = False
         return np.where(holes, self.decode(x), X)
+
+
+def _common(column: np.ndarray) -> np.ndarray:
+    """The values that a twentieth of the rows have, or more."""
+    values, counts = np.unique(column[~np.isnan(column)], return_counts=True)
+    return np.asarray(values[(counts > 1) & (counts * 20 >= counts.sum())])
 
 
 @dataclass(frozen=True)
