@@ -129,8 +129,9 @@ class Completion(Task[Completes]):
             (_row(record, methods_of(found)) for record in found),
             f"{len(SEEDS)} seeds of the mask; ± is how far one seed lies from the mean. The methods see the rows with",
             "their holes and nothing else, and all of them the same. Trees: 30 a column, 5 rounds.",
-            "vaekit's defaults were chosen on other hidden cells of these sets (masks 10, 21 and 22 of breast, concrete, red),",
-            "and in part on those of red and concrete under the first of these masks: the others are the fairer test.",
+            "vaekit's defaults were chosen on other hidden cells of these sets (masks 10, 21 and 22 of breast,",
+            "concrete and red), and in part on those of red and concrete under the first of these masks: the others",
+            "are the fairer test.",
             *failures(found),
         )
 
