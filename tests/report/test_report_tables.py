@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -16,6 +17,7 @@ from vaekit.data.tables.rows import table_rows
 from vaekit.evaluate import Activity
 from vaekit.families.columns import Marginal
 from vaekit.report.cells import Cells, in_words
+from vaekit.report.opening import opening
 from vaekit.report.sections.columns import bins, is_skewed, law, shares_of_levels
 from vaekit.report.sections.worst import worst_rows
 from vaekit.tabular import fit_table
@@ -157,3 +159,11 @@ def test_of_many_columns_the_first_are_shown() -> None:
     assert cells.names == tuple(f"c{at}" for at in range(12))
     assert "The first 12 of 30 columns" in cells.note
     assert len(cells.lines(torch.zeros(2, 30))[0].cells) == 12
+
+
+def test_of_a_table_whose_codes_say_nothing_the_columns_are_named_as_a_mend() -> None:
+    subject = table().subject
+    unused = replace(subject, evaluation=replace(subject.evaluation, activity={}))
+    said = [caution.why for caution in opening(unused).cautions if caution.what == "no latent is in use"]
+    assert len(said) == 1
+    assert "leave columns of many levels out" in said[0]

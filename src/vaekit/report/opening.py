@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from vaekit.caveats import Caveat, caveats
 from vaekit.core import Density
@@ -38,7 +38,7 @@ class Opening:
 
 def opening(subject: Subject) -> Opening:
     """The opening of a report."""
-    about = subject.fitted.about
+    about = replace(subject.fitted.about, schema=subject.schema)  # the subject's model is one of numbers
     return Opening(
         f"{_name(subject)} on {about.data}",
         _trained(subject),
