@@ -29,7 +29,7 @@ def caveats(about: About, evaluation: Evaluation) -> tuple[Caveat, ...]:
 
     >>> import torch, vaekit
     >>> model, objective = vaekit.build("beta_vae", (3,), latent=2, beta=1000.0)
-    >>> fitted = vaekit.fit(model, objective, torch.rand(64, 3), max_epochs=20, verbose=False)
+    >>> fitted = vaekit.fit(model, objective, torch.rand(64, 3), max_epochs=20, validation=0, verbose=False)
     >>> [caveat.what for caveat in caveats(fitted.about, fitted.evaluate(torch.rand(64, 3), samples=5))]
     ['no latent is in use']
     """
