@@ -229,5 +229,5 @@ def test_a_critics_likeness_is_the_distance_of_features() -> None:
 
 def test_a_latent_that_is_not_there_is_named() -> None:
     objective = Elbo() + FactorDiscriminator(discriminator(), latent="w")
-    with pytest.raises(UsageError, match=r"latent in FactorDiscriminator: 'w'.*known: z"):
+    with pytest.raises(UsageError, match=r"latent in FactorDiscriminator: 'w'.*known are z"):
         objective.check(learner())

@@ -94,7 +94,7 @@ def test_a_latent_that_is_not_there_is_named(penalty: Penalty) -> None:
     truth = LinearGaussian.random()
     model = truth.model(truth.inexact.normal("x"))
     objective = Elbo() + penalty
-    with pytest.raises(UsageError, match=f"latent in {type(penalty).__name__}: 'w'.*known: z"):
+    with pytest.raises(UsageError, match=f"latent in {type(penalty).__name__}: 'w'.*known are z"):
         objective.check(model)
     with pytest.raises(UsageError, match="'w'"):
         objective(model, Batch(truth.evidence.sample((4,))), STEP)
