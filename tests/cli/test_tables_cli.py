@@ -426,3 +426,9 @@ def test_part_of_a_schema_is_shown_with_the_rest(
     kinds = {column["name"]: column["kind"] for column in json.loads(capsys.readouterr().out)["columns"]}
     assert kinds["kids"] == "numeric"
     assert kinds["sex"] == "binary"
+
+
+def test_a_report_that_is_made_anew_names_its_rows_as_the_first_did(run: Path, tmp_path: Path) -> None:
+    done("report", run, "--out", tmp_path / "again.html", "--samples", "2")
+    pages = [page.read_text() for page in (run / "report.html", tmp_path / "again.html")]
+    assert all("held-out rows" in page and "test rows" not in page for page in pages)

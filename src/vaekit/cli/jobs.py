@@ -150,9 +150,10 @@ def report_job(
     target = place.out if place else directory / REPORT
     refuse_existing(target, force=place is None or place.force)
     fitted = opened(directory, machine.device)
-    rows = rows_for(directory, source, fitted).rows
-    evaluation = fitted.evaluate(rows, samples, seed=machine.seed)
-    write_atomically(target, report(fitted, rows, evaluation, settings=run_config(directory)))
+    used = rows_for(directory, source, fitted)
+    evaluation = fitted.evaluate(used.rows, samples, seed=machine.seed)
+    page = report(fitted, used.rows, evaluation, settings=run_config(directory), kind=used.kind)
+    write_atomically(target, page)
     answer(output, {"report": str(target)} | metrics_of(fitted, evaluation, "test"), f"report: {target}")
 
 

@@ -30,6 +30,8 @@ class Used:
     rows: Dataset
     frame: Any = None
     """A pandas frame."""
+    kind: str = "test"
+    """What they are to the model: test, held-out or training."""
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -41,7 +43,8 @@ class Used:
 
     def take(self, places: Tensor) -> Used:
         """The rows at these places."""
-        return Used(self.rows.take(places), None if self.frame is None else self.frame.iloc[places.tolist()])
+        frame = None if self.frame is None else self.frame.iloc[places.tolist()]
+        return replace(self, rows=self.rows.take(places), frame=frame)
 
     def at_most(self, count: int) -> Used:
         """So many rows, evenly spread over all, where there are more."""
@@ -67,7 +70,7 @@ def rows_for(directory: Path, source: str | None, fitted: FittedVAE) -> Used:
     """The rows to look at: the test rows of the source, or of the run's own data; else its held-out or only rows."""
     if source is not None:
         return rows_of(source, fitted)
-    return kept_back(directory, fitted) or all_rows(directory, None, fitted)
+    return kept_back(directory, fitted) or replace(all_rows(directory, None, fitted), kind="training")
 
 
 def rows_of(source: str, fitted: FittedVAE) -> Used:
@@ -86,7 +89,7 @@ def kept_back(directory: Path, fitted: FittedVAE) -> Used | None:
     data = open_data(name, config.get("memory", MEMORY))
     if isinstance(data, Streamed):
         kind, rows = data.evaluated(config["validation"], config["seed"])
-        return None if kind == "training" else Used(rows)
+        return None if kind == "training" else Used(rows, kind=kind.replace("_", "-"))
     return _held_out(Used(data.train), config) if data.test is None else Used(data.test)
 
 
@@ -145,4 +148,4 @@ def read_table(path: Path, schema: Schema) -> Used:
 
 def _held_out(rows: Used, config: Mapping[str, Any]) -> Used | None:
     held = parted(len(rows), config["validation"], config["seed"])[1]
-    return None if held is None else rows.take(held)
+    return None if held is None else replace(rows.take(held), kind="held-out")
