@@ -16,7 +16,7 @@ project).
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import records
@@ -82,6 +82,13 @@ def pieces(asked: argparse.Namespace) -> Iterator[tuple[Task[Any], str, str]]:
                     yield task, on, method
 
 
+def refuse_strange(parser: argparse.ArgumentParser, what: str, asked: list[str] | None, known: Iterable[str]) -> None:
+    """End with what there is to choose from where something else was asked."""
+    known = tuple(dict.fromkeys(known))
+    for strange in set(asked or ()).difference(known):
+        parser.error(f"no {what} {strange!r}: choose from {', '.join(known)}")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("tasks", nargs="*", help=f"of {', '.join(TASKS)}; all of them by default")
@@ -90,8 +97,10 @@ def main() -> None:
     parser.add_argument("--again", action="store_true", help="measure also what has a record")
     parser.add_argument("--pyod", help="the folder that PyOD was installed into")
     asked = parser.parse_args()
-    if strange := sorted(set(asked.tasks) - set(TASKS)):
-        parser.error(f"no task {strange[0]!r}: choose from {', '.join(TASKS)}")
+    tasks = [TASKS[name] for name in asked.tasks or TASKS if name in TASKS]
+    refuse_strange(parser, "task", asked.tasks, TASKS)
+    refuse_strange(parser, "set", asked.sets, (each for task in tasks for each in task.sets))
+    refuse_strange(parser, "method", asked.methods, (each for task in tasks for each in task.methods))
     add_path(asked.pyod)
     for piece in pieces(asked):
         measure(*piece)

@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING
 
 from vaekit.common.cores import spare_the_cores
 from vaekit.common.lazy import names_in
+from vaekit.common.pages import keep_freed_pages
 
 spare_the_cores()
+keep_freed_pages()
 
 __version__ = "0.1.0"
 

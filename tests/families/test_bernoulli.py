@@ -9,7 +9,7 @@ from scipy import stats
 from torch import Tensor
 
 from vaekit.families import Bernoulli, ContinuousBernoulli
-from vaekit.families.bernoulli import ContinuousBernoulliDistribution
+from vaekit.families.bernoulli import BernoulliDistribution, ContinuousBernoulliDistribution
 
 LOGITS = [0.0, 1e-8, -1e-8, 1e-3, -1e-3, 0.0499, -0.0499, 0.0501, -0.0501, 0.7, 5.0, -5.0, -40.0, 40.0]
 VALUES = [0.0, 0.1, 0.37, 0.5, 0.9, 1.0]
@@ -108,3 +108,16 @@ def test_a_continuous_bernoulli_is_a_likelihood_of_greys() -> None:
 def test_what_lies_outside_0_to_1_is_outside_the_support(family: Bernoulli | ContinuousBernoulli) -> None:
     values = torch.tensor([0.0, 0.5, 1.0, -1e-6, 2.0, torch.nan, torch.inf])
     assert family.support.check(values).tolist() == [True, True, True, False, False, False, False]
+
+
+def test_log_prob_is_the_cross_entropy_of_torch_with_its_slope_at_any_logit() -> None:
+    logits = torch.linspace(-60, 60, 2001, dtype=torch.float64)
+    x = torch.rand(3, 1, generator=torch.Generator().manual_seed(0), dtype=torch.float64).round(decimals=1)
+    expected = -torch.nn.functional.binary_cross_entropy_with_logits(
+        logits.expand(3, -1), x.expand(3, 2001), reduction="none"
+    )
+    at_hand = logits.float().requires_grad_()
+    found = BernoulliDistribution(logits=at_hand, validate_args=False).log_prob(x.float())
+    torch.testing.assert_close(found.double(), expected, atol=1e-5, rtol=1e-6)
+    (slope,) = torch.autograd.grad(found.sum(), at_hand)
+    torch.testing.assert_close(slope.double(), (x - torch.sigmoid(logits)).sum(0), atol=1e-6, rtol=1e-5)
