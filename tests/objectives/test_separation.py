@@ -94,17 +94,19 @@ def test_a_near_row_is_near_whatever_the_scale() -> None:
     assert float(near_distance(x[:1])) == 0.0
 
 
-def test_steps_leave_running_statistics_alone() -> None:
-    norm = nn.BatchNorm1d(3)
+@pytest.mark.parametrize("momentum", [0.1, None])
+def test_steps_leave_running_statistics_alone(momentum: float | None) -> None:
+    norm = nn.BatchNorm1d(3, momentum=momentum)
     model = two_classes(nn.Sequential(norm, nn.Linear(3, 2))).train()
-    reference = two_classes(nn.Sequential(nn.BatchNorm1d(3), nn.Linear(3, 2))).train()
+    reference = two_classes(nn.Sequential(nn.BatchNorm1d(3, momentum=momentum), nn.Linear(3, 2))).train()
     x = torch.randn(40, 3) + 5
     Separated(Enumerate("y", Elbo()), SeparationWeights(smooth=1.0))(model, Batch(x), Step.first())
     other = reference.parts["y"].posterior.params.net[0]  # type: ignore[union-attr,index]
     for _ in range(2):
         other(x)  # type: ignore[operator]
     torch.testing.assert_close(norm.running_mean, other.running_mean)  # type: ignore[union-attr]
-    assert norm.momentum == 0.1
+    assert norm.momentum == momentum
+    assert norm.num_batches_tracked == 2
 
 
 def test_it_is_no_bound_and_needs_something_to_separate() -> None:

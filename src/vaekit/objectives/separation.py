@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -158,8 +159,13 @@ def entropy(log_p: Tensor) -> Tensor:
 
 
 def divergence(log_p: Tensor, log_q: Tensor) -> Tensor:
-    """KL(p || q) of probabilities `(..., value)`."""
-    return (log_p.exp() * (log_p - log_q)).sum(-1)
+    """KL(p || q) of probabilities `(..., value)`; those below what the type can hold count as the least it can.
+
+    >>> float(divergence(torch.tensor([0.0, -torch.inf]), torch.tensor([0.5, 0.5]).log()))  # log 2
+    0.693147...
+    """
+    least = math.log(torch.finfo(log_p.dtype).tiny)
+    return (log_p.exp() * (log_p.clamp(min=least) - log_q.clamp(min=least))).sum(-1)
 
 
 def directions(x: Tensor) -> Tensor:
@@ -181,12 +187,13 @@ def near_distance(x: Tensor) -> Tensor:
 @contextmanager
 def statistics_kept(model: nn.Module) -> Iterator[None]:
     """Batch normalisation does not learn its running statistics inside the block, where rows are not the data."""
-    layers = [layer for layer in model.modules() if isinstance(layer, _BatchNorm)]
+    layers = [layer for layer in model.modules() if isinstance(layer, _BatchNorm) and layer.track_running_stats]
     before = [layer.momentum for layer in layers]
+    counts = [layer.num_batches_tracked for layer in layers]
     for layer in layers:
-        layer.momentum = 0.0
+        layer.momentum, layer.num_batches_tracked = 0.0, None
     try:
         yield
     finally:
-        for layer, momentum in zip(layers, before, strict=True):
-            layer.momentum = momentum
+        for layer, momentum, count in zip(layers, before, counts, strict=True):
+            layer.momentum, layer.num_batches_tracked = momentum, count
