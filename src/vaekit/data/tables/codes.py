@@ -107,7 +107,9 @@ class Numbers(Code):
 
     def reaching(self, codes: Floats) -> Self:
         values = self._values(codes[~np.isnan(codes)])
-        return replace(self, low=min(self.low, *values), high=max(self.high, *values)) if len(values) else self
+        if not len(values):
+            return self
+        return replace(self, low=min(self.low, float(values.min())), high=max(self.high, float(values.max())))
 
     def _values(self, codes: Floats) -> np.ndarray:
         values = codes.astype(np.float64) + self.origin
@@ -215,9 +217,14 @@ class Dates(Code):
 
     def reaching(self, codes: Floats) -> Self:
         dates = self._dates(codes[~np.isnan(codes)])
-        low, high = (min(_as_date(self.low), *dates), max(_as_date(self.high), *dates)) if len(dates) else (None, None)
-        before, after = low is not None and low < _as_date(self.low), high is not None and high > _as_date(self.high)
-        return replace(self, low=str(low) if before else self.low, high=str(high) if after else self.high)
+        if not len(dates):
+            return self
+        first, last = dates.min(), dates.max()
+        return replace(
+            self,
+            low=str(first) if first < _as_date(self.low) else self.low,
+            high=str(last) if last > _as_date(self.high) else self.high,
+        )
 
     def _dates(self, codes: Floats) -> np.ndarray:
         steps = np.rint(codes.astype(np.float64) * _UNITS[self.unit]).astype(np.int64)
