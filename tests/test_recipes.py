@@ -137,6 +137,11 @@ def test_its_options_are_the_defaults_it_is_built_with(name: str) -> None:
 
 
 @every_recipe
+def test_every_setting_of_its_own_has_a_meaning(name: str) -> None:
+    assert list(RECIPES[name].meanings) == list(RECIPES[name].own_options)
+
+
+@every_recipe
 def test_it_remembers_how_it_was_built(name: str) -> None:
     blueprint: Any = small(name).model.blueprint
     assert (blueprint.recipe, blueprint.form.event_shape) == (name, EVENT)

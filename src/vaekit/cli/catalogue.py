@@ -14,6 +14,7 @@ from vaekit.nets.parts import ACTIVATIONS, NORMALISATIONS
 from vaekit.priors import PRIORS
 from vaekit.recipes import RECIPES
 from vaekit.recipes.description import Description
+from vaekit.recipes.registry import Entry
 
 CHOICES: Mapping[str, Iterable[str]] = {
     "net": NETS,
@@ -50,7 +51,9 @@ def _sections(described: Description) -> list[str]:
     process, size = described.process, " x ".join(map(str, described.event_shape))
     symbols = [(symbol.name, symbol.meaning, symbol.extent) for symbol in described.symbols]
     parts = [(part.role, part.made_of, f"{part.weights:,}") for part in described.parts]
-    settings = [(f"--model.{key}", _shown(value), _choices(key)) for key, value in described.entry.options.items()]
+    entry = described.entry
+    own_first = {**entry.own_options, **entry.options}
+    settings = [(f"--model.{key}", _shown(value), _meaning(entry, key)) for key, value in own_first.items()]
     return [
         _section(described.generative_title, aligned(process.generative)),
         _section("inference", aligned(process.inference)),
@@ -72,9 +75,9 @@ def _shown(value: object) -> str:
     return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
-def _choices(setting: str) -> str:
-    """The names that a setting may have, where a registry holds them; else what it is, where all recipes have it."""
-    return ", ".join(CHOICES[setting]) if setting in CHOICES else MEANINGS.get(setting, "")
+def _meaning(entry: Entry, setting: str) -> str:
+    """The names that a setting may have, where a registry holds them; else what it is."""
+    return ", ".join(CHOICES[setting]) if setting in CHOICES else {**MEANINGS, **entry.meanings}[setting]
 
 
 def data_job(output: Output) -> None:

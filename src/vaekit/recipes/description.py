@@ -80,6 +80,7 @@ class Description:
             "summary": self.entry.summary,
             "paper": self.source,
             "options": {key: list(v) if isinstance(v, tuple) else v for key, v in self.entry.options.items()},
+            "meanings": self.entry.meanings,
             "event_shape": list(self.event_shape),
             "given": list(self.process.given),
             "latents": list(self.process.latents),

@@ -29,13 +29,21 @@ SOFT_BITS = {"latent": 200, "posterior": "concrete_bernoulli", "prior": "soft_bi
 
 @recipe("bits, with an unbiased gradient", "Kool, van Hoof and Welling", 2019, **BITS)
 def bernoulli_vae(parts: Parts, samples: int = 4) -> Recipe:
-    """The VAE with Bernoulli latents, learned by leave-one-out baselines."""
+    """The VAE with Bernoulli latents, learned by leave-one-out baselines.
+
+    Args:
+        samples: draws for each row, each the others' baseline.
+    """
     return Recipe(of_bits(parts), Rloo(samples))
 
 
 @recipe("bits, with an unbiased gradient from opposite draws", "Dong, Mnih and Tucker", 2020, **BITS)
 def disarm_vae(parts: Parts, samples: int = 1) -> Recipe:
-    """The VAE with Bernoulli latents, learned by antithetic pairs."""
+    """The VAE with Bernoulli latents, learned by antithetic pairs.
+
+    Args:
+        samples: pairs of draws for each row.
+    """
     return Recipe(of_bits(parts), Disarm(samples))
 
 
@@ -58,6 +66,14 @@ def gumbel_vae(
     """The Gumbel-softmax VAE. While it trains its value is no bound; where it is evaluated, draws are discrete.
 
     With hard draws, straight-through, it is a bound all the time.
+
+    Args:
+        groups: how many classes describe a row.
+        levels: how many values each has.
+        temperature: of the first update.
+        coldest: temperature after the last step.
+        steps: updates over which it falls.
+        hard: whether draws are discrete while it trains too, straight-through.
     """
     shaped = parts.of_shape(levels, groups)
     family = GumbelSoftmax(SoftClasses(axes=2), Linear(temperature, coldest, steps), hard)
@@ -76,14 +92,27 @@ def vq_vae(
     commitment: float = 0.25,
     code_prior: str = "autoregressive",
 ) -> Recipe:
-    """The VQ-VAE; with a depth above 1 each position has as many codes, one for what the others left over."""
+    """The VQ-VAE; with a depth above 1 each position has as many codes, one for what the others left over.
+
+    Args:
+        codes: in the codebook.
+        dimensions: of a code.
+        depth: codes at each position, one for what the others left over.
+        commitment: weight of the encoder's distance from its codes.
+        code_prior: autoregressive or uniform.
+    """
     book = Codebook(codes, dimensions) if depth == 1 else ResidualCodebook(depth, codes, dimensions)
     return Recipe(quantised(parts, book, code_prior), Elbo() + Commitment(commitment))
 
 
 @recipe("a map of codes on a fixed grid", "Mentzer, Minnen, Agustsson and Tschannen", 2023, net="conv")
 def fsq_vae(parts: Parts, levels: tuple[int, ...] = (8, 6, 5), code_prior: str = "autoregressive") -> Recipe:
-    """The VAE with finite scalar quantisation."""
+    """The VAE with finite scalar quantisation.
+
+    Args:
+        levels: of each coordinate of the grid.
+        code_prior: autoregressive or uniform.
+    """
     return Recipe(quantised(parts, FiniteScalar(levels), code_prior), Elbo())
 
 

@@ -17,19 +17,33 @@ def with_points(parts: Parts) -> VAE:
 
 @recipe("a kernel's distance of all codes from the prior beside the KL", "Zhao, Song and Ermon", 2019)
 def info_vae(parts: Parts, beta: float = 0.0, weight: float = 1000.0) -> Recipe:
-    """The InfoVAE, of alpha = 1 - beta and lambda = weight + beta."""
+    """The InfoVAE, of alpha = 1 - beta and lambda = weight + beta.
+
+    Args:
+        beta: weight of the KL.
+        weight: of the kernel's distance.
+    """
     return Recipe(one_latent(parts), Elbo(beta=beta) + Mmd(weight))
 
 
 @recipe("sure codes, as a whole like draws of the prior", "Tolstikhin et al.", 2018)
 def wae(parts: Parts, weight: float = 1000.0) -> Recipe:
-    """The Wasserstein autoencoder with a kernel."""
+    """The Wasserstein autoencoder with a kernel.
+
+    Args:
+        weight: of the kernel's distance.
+    """
     return Recipe(with_points(parts), Elbo(beta=0.0) + Mmd(weight))
 
 
 @recipe("sure and short codes, and a smooth decoder", "Ghosh et al.", 2020)
 def rae(parts: Parts, beta: float = 1.0, smoothness: float = 0.01) -> Recipe:
-    """The regularised autoencoder; a prior to draw from is fitted to the codes afterwards."""
+    """The regularised autoencoder; a prior to draw from is fitted to the codes afterwards.
+
+    Args:
+        beta: weight of half the codes' squared length.
+        smoothness: weight of the decoder's squared slope.
+    """
     return Recipe(with_points(parts), Elbo(beta=0.0) + CodeNorm(beta) + GradientPenalty(smoothness))
 
 
@@ -41,11 +55,21 @@ def ae(parts: Parts) -> Recipe:
 
 @recipe("as small a rate as a given distortion allows", "Rezende and Viola", 2018)
 def geco_vae(parts: Parts, distortion: float = 90.0, speed: float = 0.01) -> Recipe:
-    """The VAE under GECO; `distortion` is -E log p(x | z) in nats."""
+    """The VAE under GECO; `distortion` is -E log p(x | z) in nats.
+
+    Args:
+        distortion: what -E log p(x | z) may be, in nats.
+        speed: how fast the weight of what is above it follows.
+    """
     return Recipe(one_latent(parts), TargetDistortion(distortion, speed))
 
 
 @recipe("as small a distortion as a given rate allows", "Rezende and Viola", 2018)
 def target_rate_vae(parts: Parts, rate: float = 20.0, speed: float = 0.01) -> Recipe:
-    """The VAE whose KL is held at a number of nats."""
+    """The VAE whose KL is held at a number of nats.
+
+    Args:
+        rate: what the KL is to be, in nats.
+        speed: how fast the weight of what is above it follows.
+    """
     return Recipe(one_latent(parts), TargetRate(rate, speed))

@@ -24,6 +24,9 @@ def hvae(parts: Parts, pseudo_inputs: int = 0) -> Recipe:
     """The hierarchical VAE: p(z2) p(z1 | z2) p(x | z1, z2), inferred as q(z2 | x) q(z1 | x, z2).
 
     With pseudo-inputs the prior of z2 is a VampPrior (Tomczak and Welling, 2018, who train it with 500 of them).
+
+    Args:
+        pseudo_inputs: learned rows of a VampPrior over z2; 0 for the chosen prior.
     """
     z, x = parts.latent_shape, parts.event_shape
     top = parts.encoder()
@@ -46,6 +49,11 @@ def ladder_vae(parts: Parts, levels: int = 3, width: int = 256, pseudo_inputs: i
     """The ladder VAE: features computed from the bottom up, latents drawn from the top down, each half as large.
 
     With pseudo-inputs the prior of the top latent is a VampPrior, and its posterior is what the data say alone.
+
+    Args:
+        levels: of latents.
+        width: of the features of each level.
+        pseudo_inputs: learned rows of a VampPrior at the top; 0 for the chosen prior.
     """
     features = _ladder_features(parts, levels, width)
     top = parts.of_size(2 ** (levels - 1))
@@ -178,6 +186,14 @@ class ConvLadder:
 def conv_ladder(
     parts: Parts, width: int = 64, coarse: int = 4, fine: int = 4, coarse_channels: int = 20, fine_channels: int = 8
 ) -> Recipe:
-    """The convolutional ladder: latents at a quarter and at half of the image's size."""
+    """The convolutional ladder: latents at a quarter and at half of the image's size.
+
+    Args:
+        width: channels of the features.
+        coarse: latents at a quarter of the size.
+        fine: latents at half of the size.
+        coarse_channels: channels of each coarse latent.
+        fine_channels: channels of each fine latent.
+    """
     rungs = (Rung(2, coarse, coarse_channels), Rung(1, fine, fine_channels))
     return Recipe(ConvLadder(parts.form, rungs, width).build(parts.likelihood()), Elbo())

@@ -22,7 +22,11 @@ def at_unit_scale(parts: Parts, z: Latent, mean: float, spread: float) -> VAE:
 
 @recipe("a posterior with a few directions of correlation", "Rezende, Mohamed and Wierstra", 2014)
 def low_rank_vae(parts: Parts, rank: int = 4) -> Recipe:
-    """The VAE with a normal posterior of low rank beside its diagonal."""
+    """The VAE with a normal posterior of low rank beside its diagonal.
+
+    Args:
+        rank: how many directions of correlation there are.
+    """
     z = Latent(parts.prior(), parts.encoder(family=LowRankNormal(rank)))
     return Recipe(VAE(parts.decoder(), z=z), Elbo())
 
@@ -42,6 +46,10 @@ def hyperspherical_vae(parts: Parts) -> Recipe:
 
 @recipe("proportions as latents", "Joo, Lee, Park and Moon", 2020, posterior="dirichlet", latent=50)
 def dirichlet_vae(parts: Parts, alpha: float = 0.98) -> Recipe:
-    """The Dirichlet VAE."""
+    """The Dirichlet VAE.
+
+    Args:
+        alpha: concentration of the prior; below 1 most proportions are near 0.
+    """
     share, z = 1 / parts.architecture.latent, Latent(dirichlet(parts.latent_shape, alpha), parts.encoder())
     return Recipe(at_unit_scale(parts, z, mean=share, spread=share), Elbo())

@@ -86,6 +86,10 @@ def not_miwae(parts: Parts, missingness: str = "self_masking", samples: int = 20
 
     Its nets level off, with tanh, unless another activation is asked for: where nobody has seen a value, those that go
     on straight put it anywhere.
+
+    Args:
+        missingness: self_masking, high_missing, low_missing, linear or general.
+        samples: draws of the latents for each row.
     """
     level = replace(parts, architecture=parts.architecture.preferring("tanh"))
     likelihood = NotAtRandom(level.decoder(), MISSINGNESS[missingness](parts))

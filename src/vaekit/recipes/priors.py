@@ -36,21 +36,33 @@ def vamp(
 
 @recipe("a prior that mixes normals, all of them learned", "Nalisnick, Hertel and Smyth", 2016)
 def mixture_prior_vae(parts: Parts, components: int = 50) -> Recipe:
-    """The VAE with a mixture of normals for its prior."""
+    """The VAE with a mixture of normals for its prior.
+
+    Args:
+        components: normals in the prior.
+    """
     prior = own(parts, LearnedMixture(parts.latent_shape, components))
     return Recipe(VAE(parts.decoder(), z=Latent(prior, parts.encoder())), Elbo())
 
 
 @recipe("a prior that mixes the posteriors of learned inputs", "Tomczak and Welling", 2018, latent=40, net="gated")
 def vamp_vae(parts: Parts, pseudo_inputs: int = 500) -> Recipe:
-    """The VAE with a VampPrior."""
+    """The VAE with a VampPrior.
+
+    Args:
+        pseudo_inputs: learned rows whose posteriors the prior mixes.
+    """
     encoder, decoder = parts.encoder(), parts.decoder()
     return Recipe(VAE(decoder, z=Latent(vamp(parts, encoder, pseudo_inputs), encoder)), Elbo())
 
 
 @recipe("a prior with a component at each training row", "Norouzi, Fleet and Norouzi", 2020, latent=40, net="gated")
 def exemplar_vae(parts: Parts, neighbours: int = 10) -> Recipe:
-    """The exemplar VAE."""
+    """The exemplar VAE.
+
+    Args:
+        neighbours: training rows near a code that its prior is estimated from.
+    """
     encoder = parts.encoder()
     prior = own(parts, ExemplarPrior(encoder, parts.latent_shape, Nearest(neighbours)))
     return Recipe(VAE(parts.decoder(), z=Latent(prior, encoder)), Elbo())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, NamedTuple, get_type_hints
@@ -16,6 +17,9 @@ from vaekit.priors.refit import refitted_blank
 from vaekit.recipes.forms import Form, form_of
 from vaekit.recipes.options import as_type
 from vaekit.recipes.parts import Architecture, Parts
+
+ARGUMENT = re.compile(r"^    (\w+): (.+)\.$", re.MULTILINE)
+"""A setting and its meaning in the docstring of a recipe."""
 
 
 class Recipe(NamedTuple):
@@ -42,6 +46,15 @@ class Entry:
         """The recipe's own settings with their defaults."""
         parameters = list(inspect.signature(self.compose).parameters.values())[1:]
         return {parameter.name: parameter.default for parameter in parameters}
+
+    @property
+    def meanings(self) -> dict[str, str]:
+        """What the recipe's own settings mean, as its docstring says.
+
+        >>> RECIPES["miwae"].meanings
+        {'samples': 'draws in each of the bounds', 'groups': 'how many bounds'}
+        """
+        return dict(ARGUMENT.findall(inspect.getdoc(self.compose) or ""))
 
     @property
     def options(self) -> dict[str, Any]:

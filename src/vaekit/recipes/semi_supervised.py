@@ -35,7 +35,11 @@ def normal_of_each(parts: Parts, name: str, one_hot: Size) -> Parametric:
 
 @recipe("a model of data given their labels", "Sohn, Lee and Yan", 2015)
 def cvae(parts: Parts, labels: int = 10) -> Recipe:
-    """The conditional VAE: q(z | x, y), p(x | z, y), with y the labels of the data."""
+    """The conditional VAE: q(z | x, y), p(x | z, y), with y the labels of the data.
+
+    Args:
+        labels: how many classes there are.
+    """
     x, y, z = parts.event_shape, Size((labels,)), parts.latent_shape
     latent = Latent(parts.prior(), parts.encoder({"x": x, "y": y}))
     return Recipe(VAE(parts.decoder({"z": z, "y": y}), y=Condition(y), z=latent), Elbo())
@@ -49,7 +53,12 @@ def m1(parts: Parts) -> Recipe:
 
 @recipe("labels as a latent, known for some rows", "Kingma, Rezende, Mohamed and Welling", 2014, latent=50)
 def m2(parts: Parts, labels: int = 10, classify: float = 50.0) -> Recipe:
-    """The semi-supervised model M2: q(y | x), q(z | x, y), p(x | z, y); a label of -1 is not known."""
+    """The semi-supervised model M2: q(y | x), q(z | x, y), p(x | z, y); a label of -1 is not known.
+
+    Args:
+        labels: how many classes there are.
+        classify: weight of log q(y | x) where y is known.
+    """
     x, y, z = parts.event_shape, Size((labels,)), parts.latent_shape
     label = Latent(classes(y), parts.of_shape(labels).encoder(family=OneHot()))
     latent = Latent(parts.prior(), parts.encoder({"x": x, "y": y}))
@@ -58,7 +67,12 @@ def m2(parts: Parts, labels: int = 10, classify: float = 50.0) -> Recipe:
 
 @recipe("M2 on the codes of an M1, in one model", "Kingma, Rezende, Mohamed and Welling", 2014, latent=50)
 def m1_m2(parts: Parts, labels: int = 10, classify: float = 50.0) -> Recipe:
-    """The stacked model M1+M2: q(z1 | x), q(y | z1), q(z2 | z1, y); p(z1 | z2, y), p(x | z1), all learned together."""
+    """The stacked model M1+M2: q(z1 | x), q(y | z1), q(z2 | z1, y); p(z1 | z2, y), p(x | z1), all learned together.
+
+    Args:
+        labels: how many classes there are.
+        classify: weight of log q(y | z1) where y is known.
+    """
     x, y, z = parts.event_shape, Size((labels,)), parts.latent_shape
     dense = on_codes(parts)
     codes = Latent(dense.between({"z2": z, "y": y}), parts.encoder({"x": x}))
@@ -74,6 +88,10 @@ def adgm(parts: Parts, labels: int = 10, classify: float = 50.0) -> Recipe:
 
     q(a | x), q(y | a, x), q(z | a, y, x); p(a | y, z), p(x | a, y, z). With a, the posterior of y and z is no longer
     one of independent variables. A label of -1 is not known.
+
+    Args:
+        labels: how many classes there are.
+        classify: weight of log q(y | a, x) where y is known.
     """
     x, y, z = parts.event_shape, Size((labels,)), parts.latent_shape
     auxiliary = Latent(on_codes(parts).between({"y": y, "z": z}), parts.encoder({"x": x}))
@@ -101,6 +119,16 @@ def smooth_gm_vae(
     information of x and y, less the change of q(y | x) along a step in its worst direction, and of images by a small
     turn, slant, stretch and shift (`alike=0` leaves that out). With labels, of which -1 is not known, it is a
     classifier; without any it finds clusters.
+
+    Args:
+        labels: how many classes or clusters there are.
+        classify: weight of log q(y | x) where y is known.
+        classifier: widths of the layers of q(y | x).
+        smooth: weight of the change of q(y | x) along the worst step.
+        spread: weight of the entropy of all y together.
+        certain: weight of the certainty of each.
+        radius: length of the step, in distances to a near row.
+        alike: weight of the change of q(y | x) by small moves of an image.
     """
     if not parts.form.smooth:
         raise UsageError("smooth_gm_vae takes steps from a row, which levels and holes forbid: take m2, or gm_vae")
@@ -115,7 +143,11 @@ def smooth_gm_vae(
 
 @recipe("clusters as a latent, each with a prior of its own", "Shu", 2016)
 def gm_vae(parts: Parts, components: int = 10) -> Recipe:
-    """The Gaussian-mixture VAE: q(c | x), q(z | x, c), p(z | c), p(x | z), with c summed out."""
+    """The Gaussian-mixture VAE: q(c | x), q(z | x, c), p(z | c), p(x | z), with c summed out.
+
+    Args:
+        components: how many clusters there may be.
+    """
     x, c = parts.event_shape, Size((components,))
     cluster = Latent(classes(c), parts.of_shape(components).encoder(family=OneHot()))
     latent = Latent(normal_of_each(parts, "c", c), parts.encoder({"x": x, "c": c}))
@@ -124,14 +156,22 @@ def gm_vae(parts: Parts, components: int = 10) -> Recipe:
 
 @recipe("clusters in the prior, with their exact responsibilities", "Jiang et al.", 2017, latent=10)
 def vade(parts: Parts, components: int = 10) -> Recipe:
-    """VaDE: with q(c | x) the mixture's own p(c | z), the sum over clusters c is the mixture's density."""
+    """VaDE: with q(c | x) the mixture's own p(c | z), the sum over clusters c is the mixture's density.
+
+    Args:
+        components: how many clusters there may be.
+    """
     prior = LearnedMixture(parts.latent_shape, components)
     return Recipe(VAE(parts.decoder(), z=Latent(prior, parts.encoder())), Elbo())
 
 
 @recipe("a prior that reads what is known beside x: latents are identified", "Khemakhem et al.", 2020)
 def ivae(parts: Parts, labels: int = 10) -> Recipe:
-    """The identifiable VAE: p(z | u), q(z | x, u), p(x | z), with u the labels of the data."""
+    """The identifiable VAE: p(z | u), q(z | x, u), p(x | z), with u the labels of the data.
+
+    Args:
+        labels: how many values u has.
+    """
     x, u = parts.event_shape, Size((labels,))
     latent = Latent(normal_of_each(parts, "u", u), parts.encoder({"x": x, "u": u}))
     return Recipe(VAE(parts.decoder(), u=Condition(u), z=latent), Elbo())
