@@ -240,4 +240,5 @@ def test_the_docs_show_every_recipe() -> None:
     assert "x | z, y ~ Bernoulli(π(z, y))" in page
     assert "| y | known beside x | 10 |" in page
     assert "p(x, zₖ) / q(zₖ \\| x)" in Description.of(RECIPES["iwae"], EVENT).markdown()
+    assert "| `labels` | how many classes there are | 10 |" in page
     assert isinstance(Elbo(), Formulated)

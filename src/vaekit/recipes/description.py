@@ -96,7 +96,8 @@ class Description:
 
     def markdown(self) -> str:
         """The description as a section of a page."""
-        options = ", ".join(f"`{name}={value}`" for name, value in self.entry.resolved({}).items())
+        own = self.entry.own_options
+        shared = [f"`{name}={value}`" for name, value in self.entry.resolved({}).items() if name not in own]
         return "\n".join(
             [
                 f"## `{self.entry.name}`",
@@ -109,7 +110,10 @@ class Description:
                 *("| symbol | meaning | shape |", "|---|---|---|"),
                 *(_table_row(symbol.name, symbol.meaning, symbol.extent) for symbol in self.symbols),
                 "",
-                f"Defaults: {options}.",
+                *(("| its own setting | meaning | default |", "|---|---|---|") if own else ()),
+                *(_table_row(f"`{name}`", self.entry.meanings[name], str(own[name])) for name in own),
+                "",
+                f"Defaults of the settings that all have: {', '.join(shared)}.",
                 "",
             ]
         )

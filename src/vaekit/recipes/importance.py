@@ -46,7 +46,7 @@ def ciwae(parts: Parts, samples: int = 50, share: float = 0.5) -> Recipe:
 
     Args:
         samples: draws of the latents for each row.
-        share: of the ELBO.
+        share: the part of the ELBO in the sum.
     """
     return Recipe(one_latent(parts), Ciwae(samples, share))
 
