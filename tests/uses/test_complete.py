@@ -362,7 +362,7 @@ def test_draws_do_not_depend_on_what_is_in_the_rows_beside_them(
     table: tuple[VAE, Tensor], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model, x = table
-    monkeypatch.setattr("vaekit.uses.completion.draws.DRAWS_AT_ONCE", 1600)
+    monkeypatch.setattr("vaekit.evaluate.evidence.DRAWS_AT_ONCE", 1600)
     how = MetropolisWithinGibbs(10)
     whole = draw_completions(model, Batch(x), 4, 100, how=how)
     other = x.clone()

@@ -105,7 +105,7 @@ def test_a_score_depends_neither_on_the_other_rows_nor_on_their_order(recipe: st
 def test_groups_of_rows_and_steps_of_samples_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     one, x = fitted(), torch.rand(9, 6)
     before = one.scores(x, 7)
-    monkeypatch.setattr("vaekit.uses.score.DRAWS_AT_ONCE", 14)
+    monkeypatch.setattr("vaekit.evaluate.evidence.DRAWS_AT_ONCE", 14)
     torch.testing.assert_close(one.scores(x, 7).log_evidence, before.log_evidence, **PLACES)
 
 

@@ -16,6 +16,10 @@ from vaekit.train.means import evaluating
 
 SCALARS_AT_ONCE = 2**24
 """How many values of x one chunk may hold, over samples and rows: 64 MiB in float32."""
+IN_CACHE = 2**22
+"""How many a CPU works on quickest."""
+DRAWS_AT_ONCE = 2**14
+"""Draws of the latents, over samples and rows, that are decoded together; it bounds memory, whatever the nets."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +97,7 @@ def log_evidence(
     x: Tensor,
     samples: int = 100,
     given: Context = NOTHING,
-    scalars_at_once: int = SCALARS_AT_ONCE,
+    scalars_at_once: int | None = None,
 ) -> Evidence:
     r"""Estimate log p(x) by importance sampling with the posterior as proposal.
 
@@ -107,7 +111,7 @@ def log_evidence(
         x: `(batch, *event)`.
         samples: K, draws for each row.
         given: conditions, `(batch, *event)` each.
-        scalars_at_once: the memory limit, in values.
+        scalars_at_once: the memory limit, in values; what the device is quickest with, if not given.
 
     Raises `UsageError` for less than one sample, no rows, and a latent whose posterior is a point.
 
@@ -123,11 +127,23 @@ def log_evidence(
     if not len(x):
         raise UsageError("no rows to estimate the evidence of")
     refuse_points(model, "log p(x)")
-    rows = max(1, min(len(x), scalars_at_once // x[0].numel()))
+    draws = draws_at_once(x, scalars_at_once)
     with torch.no_grad(), evaluating(model):
         return Evidence.joined(
-            _evidence(model, x[part], samples, at_rows(given, part), scalars_at_once) for part in row_slices(x, rows)
+            _evidence(model, x[part], samples, at_rows(given, part), draws) for part in row_slices(x, draws)
         )
+
+
+def draws_at_once(x: Tensor, scalars_at_once: int | None = None) -> int:
+    """How many draws, over samples and rows, are worked on together for rows `(batch, *event)`.
+
+    It depends on the shape of one row and the device alone: a row is drawn for alike, whatever rows are beside it.
+
+    >>> draws_at_once(torch.zeros(3, 1, 28, 28)), draws_at_once(torch.zeros(3, 5))
+    (5349, 16384)
+    """
+    scalars = scalars_at_once or (IN_CACHE if x.device.type == "cpu" else SCALARS_AT_ONCE)
+    return max(1, min(DRAWS_AT_ONCE, scalars // max(1, x.shape[1:].numel())))
 
 
 def refuse_points(model: VAE, what: str) -> None:
@@ -161,9 +177,9 @@ def at_rows(values: Context, rows: slice) -> dict[str, Tensor]:
     return {name: value[rows] for name, value in values.items()}
 
 
-def _evidence(model: VAE, x: Tensor, samples: int, given: Context, scalars_at_once: int) -> Evidence:
+def _evidence(model: VAE, x: Tensor, samples: int, given: Context, draws: int) -> Evidence:
     sums = WeightSums.nothing(len(x))
-    at_once = max(1, scalars_at_once // x.numel())
+    at_once = max(1, draws // len(x))
     while sums.count < samples:
         sums.add(_log_weights(model, x, min(at_once, samples - sums.count), given))
     return sums.evidence()

@@ -10,15 +10,12 @@ from torch import Tensor
 
 from vaekit.common.errors import UsageError
 from vaekit.core import VAE, Batch, Trace
-from vaekit.evaluate.evidence import SCALARS_AT_ONCE, Evidence, WeightSums, refuse_points
+from vaekit.evaluate.evidence import Evidence, WeightSums, draws_at_once, refuse_points
 from vaekit.train.means import evaluating
 from vaekit.uses.alone import each_alone
 
 Encode = Callable[[Tensor], Tensor]
 """From stored rows to rows as the model sees them; it may draw."""
-
-DRAWS_AT_ONCE = 2**14
-"""Draws of the latents, over samples and rows, that are decoded together; it bounds memory, whatever the nets."""
 
 
 @dataclass(frozen=True)
@@ -74,12 +71,12 @@ def scores(model: VAE, batch: Batch, samples: int = 100, seed: int = 0, encode: 
 
 def in_groups(batch: Batch, samples: int) -> tuple[Batch, ...]:
     """The rows that are worked on together, group by group."""
-    return batch.split(max(1, min(DRAWS_AT_ONCE, SCALARS_AT_ONCE // max(1, batch.x[:1].numel())) // samples))
+    return batch.split(max(1, draws_at_once(batch.x) // samples))
 
 
 def traces(model: VAE, one: Batch, samples: int) -> Iterator[tuple[int, Trace]]:
     """A single row's traces, each with how many samples it has, in the steps in which `log_evidence` takes them."""
-    at_once = max(1, SCALARS_AT_ONCE // one.x.numel())
+    at_once = draws_at_once(one.x)
     steps = [min(at_once, samples - start) for start in range(0, samples, at_once)]
     return ((step, model.trace(one.x, step, one.given)) for step in steps)
 

@@ -12,12 +12,11 @@ from torch import Tensor
 from vaekit.common.errors import UsageError
 from vaekit.common.seeds import seeded
 from vaekit.core import VAE, Batch
-from vaekit.evaluate.evidence import SCALARS_AT_ONCE, refuse_points
+from vaekit.evaluate.evidence import draws_at_once, refuse_points
 from vaekit.train.means import evaluating
 from vaekit.train.rows.source import order_seed
 from vaekit.uses.completion.chains import Moments, State, Walk, shrink_factor
 from vaekit.uses.completion.explained import Encode, Explained, Holes, explained
-from vaekit.uses.score import DRAWS_AT_ONCE
 
 
 @dataclass(frozen=True)
@@ -147,7 +146,7 @@ def draw_completions(
     work = _Work(model, draws, samples, how, encode)
     if not len(batch):
         return _as_they_are(batch.x, draws)
-    rows = _rows_at_once(batch.x, max(draws, samples))
+    rows = max(1, draws_at_once(batch.x) // max(draws, samples))
     with torch.no_grad(), evaluating(model):
         found = [work.on(part, rows, order_seed(seed, at)) for at, part in enumerate(batch.split(rows))]
     return Draws(torch.cat([part.x for part in found], 1), Diagnostics.joined(part.diagnostics for part in found))
@@ -188,11 +187,6 @@ class _Work:
     def _resampled(self, found: Explained) -> State:
         chosen = torch.multinomial(found.weights.T, self.draws, replacement=True).T
         return State(_taken(found.x, chosen), {name: _taken(value, chosen) for name, value in found.latents.items()})
-
-
-def _rows_at_once(x: Tensor, samples: int) -> int:
-    """How many rows are worked on together; it depends on the shape of one alone."""
-    return max(1, min(DRAWS_AT_ONCE, SCALARS_AT_ONCE // x.shape[1:].numel()) // samples)
 
 
 def _as_they_are(x: Tensor, draws: int) -> Draws:

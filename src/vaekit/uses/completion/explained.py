@@ -11,7 +11,7 @@ from torch import Tensor
 from vaekit.core import VAE, Batch, Context
 from vaekit.core.conditional import Explains
 from vaekit.core.context import LEAD
-from vaekit.evaluate.evidence import SCALARS_AT_ONCE
+from vaekit.evaluate.evidence import draws_at_once
 from vaekit.families.missing import Cells, cells_of, filled, in_holes
 
 Encode = Callable[[Tensor], Tensor]
@@ -104,7 +104,7 @@ class Explained:
 
 def explained(model: VAE, rows: Holes, samples: int, draws: bool = True) -> Explained:
     """So many draws for each row, in steps that bound memory; without `draws`, of the latents alone."""
-    at_once = max(1, SCALARS_AT_ONCE // rows.x.numel())
+    at_once = max(1, draws_at_once(rows.x) // len(rows.x))
     steps = [min(at_once, samples - start) for start in range(0, samples, at_once)]
     return Explained.joined([Explained.by(model, rows, step, draws) for step in steps])
 
