@@ -103,7 +103,7 @@ def run(row: Row, epochs: int, test: int, samples: int, seed: int, device: str, 
     assert data.test is not None
     model, objective = vaekit.build(row.recipe, data.train.event_shape, seed=seed, **row.options)
     if row.begins:
-        model.load_state_dict(vaekit.load_model(MODELS / _file(row.begins)).model.state_dict())
+        model.load_state_dict(_trained(row.begins).model.state_dict())
     updates = epochs * -(-round(len(data.train) * (1 - HELD_OUT)) // row.batch_size)
     started = time.perf_counter()
     fitted = vaekit.fit(
@@ -130,6 +130,13 @@ def run(row: Row, epochs: int, test: int, samples: int, seed: int, device: str, 
         "precision": precision,
         **evaluated(fitted, row, test, samples, seed),
     }
+
+
+def _trained(name: str, device: str = "cpu") -> FittedVAE:
+    """The model that a row left."""
+    if not (kept := MODELS / _file(name)).is_dir():
+        raise SystemExit(f"no model of {name!r} in {MODELS}: run that row first")
+    return vaekit.load_model(kept, device=device)
 
 
 def evaluated(fitted: FittedVAE, row: Row, test: int, samples: int, seed: int) -> dict[str, Any]:
@@ -175,8 +182,7 @@ def main() -> None:
         epochs, samples = min(asked.epochs or row.epochs, row.epochs), min(asked.samples or row.samples, row.samples)
         if asked.kept:
             (before,) = records.read(f"likelihood/{row.file}")
-            fitted = vaekit.load_model(MODELS / row.file, device=asked.device)
-            found = {**before, **evaluated(fitted, row, asked.test, samples, asked.seed)}
+            found = {**before, **evaluated(_trained(row.name, asked.device), row, asked.test, samples, asked.seed)}
         else:
             found = run(row, epochs, asked.test, samples, asked.seed, asked.device, asked.precision)
         print(f"{row.name}: NLL {found['nll']:.2f}, published {row.published or 'none'}", flush=True)
