@@ -110,10 +110,10 @@ class Description:
                 *("| symbol | meaning | shape |", "|---|---|---|"),
                 *(_table_row(symbol.name, symbol.meaning, symbol.extent) for symbol in self.symbols),
                 "",
-                *(("| its own setting | meaning | default |", "|---|---|---|") if own else ()),
+                *(("Settings of its own:", "", "| setting | meaning | default |", "|---|---|---|") if own else ()),
                 *(_table_row(f"`{name}`", self.entry.meanings[name], str(own[name])) for name in own),
                 "",
-                f"Defaults of the settings that all have: {', '.join(shared)}.",
+                f"Settings that all have: {', '.join(shared)}.",
                 "",
             ]
         )
