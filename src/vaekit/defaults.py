@@ -114,7 +114,7 @@ class Defaults:
             {
                 "latent": _latent(rows, columns, kinds),
                 "hidden": _hidden(rows),
-                "learning_rate": Chosen(1e-3, "Adam's usual rate, which suits nets of these widths"),
+                "learning_rate": _learning_rate(rows),
                 "batch_size": batch,
                 "max_epochs": epochs,
                 "patience": _patience(epochs.value),
@@ -272,6 +272,13 @@ def _hidden(rows: int) -> Chosen[tuple[int, ...]]:
     layers = 1 if rows < FEW else 2
     counted = "one layer" if layers == 1 else "two layers"
     return Chosen((width,) * layers, f"{counted} of about six times the square root of {rows:,} rows")
+
+
+def _learning_rate(rows: int) -> Chosen[float]:
+    """A scale that is learned moves by the rate in an update, at most, and few rows make few updates to an epoch."""
+    if rows < FEW:
+        return Chosen(5e-3, f"with {rows:,} rows an epoch is few updates, which have to come far")
+    return Chosen(1e-3, "Adam's usual rate, which suits nets of these widths")
 
 
 def _batch(rows: int) -> Chosen[int]:
