@@ -105,6 +105,8 @@ def run(row: Row, epochs: int, test: int, samples: int, seed: int, device: str, 
     if row.begins:
         model.load_state_dict(_trained(row.begins).model.state_dict())
     updates = epochs * -(-round(len(data.train) * (1 - HELD_OUT)) // row.batch_size)
+    training: dict[str, Any] = {"ema": 0.999, "precision": precision, **row.training}
+    training["ema"] = min(training["ema"], 1 - 10 / updates)  # an average over a tenth of the run, at most
     started = time.perf_counter()
     fitted = vaekit.fit(
         model,
@@ -118,7 +120,7 @@ def run(row: Row, epochs: int, test: int, samples: int, seed: int, device: str, 
         binarize=row.binarize,
         seed=seed,
         device=device,
-        **{"ema": 0.999, "precision": precision, **row.training},
+        **training,
     )
     seconds = time.perf_counter() - started
     fitted.save(MODELS / row.file, force=True)
