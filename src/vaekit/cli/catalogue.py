@@ -77,7 +77,7 @@ def _shown(value: object) -> str:
 
 def _meaning(entry: Entry, setting: str) -> str:
     """The names that a setting may have, where a registry holds them; else what it is."""
-    return ", ".join(CHOICES[setting]) if setting in CHOICES else {**MEANINGS, **entry.meanings}[setting]
+    return ", ".join(CHOICES[setting]) if setting in CHOICES else {**MEANINGS, **entry.meanings}.get(setting, "")
 
 
 def data_job(output: Output) -> None:

@@ -19,7 +19,7 @@ SCALARS_AT_ONCE = 2**24
 IN_CACHE = 2**22
 """How many a CPU works on quickest."""
 DRAWS_AT_ONCE = 2**14
-"""Draws of the latents, over samples and rows, that are decoded together; it bounds memory, whatever the nets."""
+"""Draws of the latents, over samples and rows, that are decoded together: small rows may have wide nets."""
 
 
 @dataclass(frozen=True)
