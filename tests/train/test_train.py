@@ -361,6 +361,14 @@ def test_an_update_with_too_long_a_gradient_leaves_weights_and_optimiser_as_they
     torch.testing.assert_close(weight.detach(), alone.detach())
 
 
+@pytest.mark.parametrize("name", ["adam", "adamax", "momentum"])
+def test_a_run_that_takes_no_update_is_refused(name: str) -> None:
+    model, objective = small_vae()
+    with pytest.raises(UsageError, match="skip is 1e-06: no update was taken"):
+        train(model, objective, rows(DIGITS), None, settings(optimizer=name, skip=1e-6))
+    train(model, objective, rows(DIGITS), None, settings(optimizer=name, skip=1e6))
+
+
 def test_nets_in_bfloat16_learn_the_same_model_within_their_precision() -> None:
     results = []
     for precision in ("float32", "bfloat16"):

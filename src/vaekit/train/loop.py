@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from vaekit.common.errors import TrainingDiverged
+from vaekit.common.errors import TrainingDiverged, UsageError
 from vaekit.common.seeds import random_state, seeded, set_random_state
 from vaekit.core import VAE
 from vaekit.core.company import in_company
@@ -147,6 +147,7 @@ class Run:
                     observer.batch(sum(entries.sizes))
                 self.keeper.after_update(self)
         self.refuse_faults()
+        self._refuse_standstill()
         self.updates.gather()
         return ledger.means(latent_names(self.updates.model), self.world)
 
@@ -159,6 +160,13 @@ class Run:
             raise TrainingDiverged(epoch, batch + 1, term, MEND)
         if name := first_fault_of_weights(self.updates.model):
             raise TrainingDiverged(epoch, batches, f"the gradient of {name}", MEND)
+
+    def _refuse_standstill(self) -> None:
+        if self.updates.none_taken:
+            raise UsageError(
+                f"skip is {self.updates.settings.skip:g}: no update was taken so far, as every gradient was longer; "
+                "choose a larger one, or clip instead"
+            )
 
     def _look(self) -> Means | None:
         """What is held out as its judge sees it, by the same draws every time."""

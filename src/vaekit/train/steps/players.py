@@ -69,6 +69,12 @@ class Player:
             kept = before[key] if key in before else torch.zeros_like(value)
             value.copy_(torch.where(allowed.to(value.device), value, kept))
 
+    @property
+    def never_moved(self) -> bool:
+        """Whether every step was taken back, as an optimiser tells that keeps a state of its weights."""
+        states = [value for (_, name), value in self._values() if name]
+        return bool(states) and not any(bool(value.any()) for value in states)
+
     def _values(self) -> Iterator[tuple[tuple[int, str], Tensor]]:
         """The weights and the optimiser's state of each."""
         for number, weight in enumerate(self.moved):

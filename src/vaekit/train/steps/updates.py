@@ -71,6 +71,11 @@ class Updates:
         return float(self.rate(torch.tensor(self.done)))
 
     @property
+    def none_taken(self) -> bool:
+        """Whether every update so far was skipped, for a gradient that is too long."""
+        return self.settings.skip is not None and any(player.never_moved for player in self.players)
+
+    @property
     def evaluated(self) -> VAE:
         """The model whose weights are evaluated and kept, as it was gathered: the average, where there is one."""
         return self.strategy.whole(self._kept)
