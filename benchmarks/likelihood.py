@@ -166,7 +166,8 @@ def evaluated(fitted: FittedVAE, row: Row, test: int, samples: int, seed: int) -
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rows", nargs="*", help="names, or recipes; all of them by default")
+    names = dict.fromkeys(name for row in ROWS for name in (row.name, row.recipe))
+    parser.add_argument("--rows", nargs="*", choices=names, metavar="ROW", help="names, or recipes; all by default")
     parser.add_argument("--epochs", type=int, help="cut every run short")
     parser.add_argument("--test", type=int, default=10_000, help="test rows")
     parser.add_argument("--samples", type=int, help="importance samples")
@@ -175,9 +176,6 @@ def main() -> None:
     parser.add_argument("--precision", default="float32")
     parser.add_argument("--kept", action="store_true", help="evaluate the models that were kept; train none")
     asked = parser.parse_args()
-    names = [name for row in ROWS for name in (row.name, row.recipe)]
-    for strange in set(asked.rows or ()).difference(names):
-        parser.error(f"no row {strange!r}: choose from {', '.join(dict.fromkeys(names))}")
     for row in ROWS:
         if asked.rows and not {row.name, row.recipe} & set(asked.rows):
             continue
