@@ -120,14 +120,14 @@ def words_of_fit(chosen: Defaults) -> tuple[str, ...]:
     return tuple(line for line in chosen.words if line.split(" = ")[0] in used)
 
 
-def falling(rate: float, updates: int) -> Schedule:
-    """A short warm-up, then half a cosine down to a hundredth.
+def falling(rate: float, updates: int, warm_up: int | None = None) -> Schedule:
+    """A warm-up from a tenth, of a fiftieth of the updates unless told, then half a cosine down to a hundredth.
 
     >>> import torch
     >>> [round(float(falling(1.0, 100)(torch.tensor(step))), 2) for step in (0, 2, 51, 100)]
     [0.1, 1.0, 0.5, 0.01]
     """
-    warm = max(1, updates // 50)
+    warm = max(1, updates // 50) if warm_up is None else warm_up
     return Linear(rate / 10, rate, warm).then(Cosine(rate, rate / 100, max(1, updates - warm)))
 
 

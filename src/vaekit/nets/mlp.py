@@ -46,7 +46,8 @@ class GatedLinear(nn.Module):
     """A linear layer with a learned gate on each of its units, `h = (W x + b) * sigmoid(V x + c)`.
 
     `(n, in_features)` to `(n, out_features)`. Source: Dauphin, Fan, Auli and Grangier, 2017; the hidden layer of
-    Tomczak and Welling's VampPrior nets, 2018.
+    Tomczak and Welling's VampPrior nets, 2018. At first the gates are half open and pass a quarter of the variance,
+    so the weights start wider than PyTorch's, as He, Zhang, Ren and Sun (2015) have them for units that pass half.
 
     >>> GatedLinear(784, 300)(torch.zeros(5, 784)).shape
     torch.Size([5, 300])
@@ -56,6 +57,9 @@ class GatedLinear(nn.Module):
         super().__init__()
         # W over V in one matrix: one product instead of two, and the same initialisation, which depends on fan-in.
         self.linear = nn.Linear(in_features, 2 * out_features, bias=bias)
+        nn.init.kaiming_uniform_(self.linear.weight, nonlinearity="relu")
+        if bias:
+            nn.init.zeros_(self.linear.bias)
 
     def forward(self, x: Tensor) -> Tensor:
         """The gated units of `x`."""
@@ -66,7 +70,7 @@ class MLP(nn.Module):
     """A multilayer perceptron on its inputs, flattened and joined, with a last layer that is linear.
 
     `h_0 = [x_1, ..., x_k]`, `h_l = activation(normalisation(W_l h_{l-1} + b_l))`, `y = W h_L + b`. Inputs
-    `(n, *in_shapes[i])`, output `(n, *out_shape)`. Weights start as PyTorch's layers do. A layer that is normalised
+    `(n, *in_shapes[i])`, output `(n, *out_shape)`. Weights start as those of its layers do. A layer that is normalised
     has no `b_l`, because the normalisation brings its own. With `hidden=()` the net is affine; with
     `linear=GatedLinear, activation=nn.Identity` it is the gated net.
 
