@@ -28,7 +28,7 @@ import records
 import vaekit
 from vaekit.data import load_data
 from vaekit.model import FittedVAE
-from vaekit.tabular import falling
+from vaekit.objectives import falling
 from vaekit.train import describe
 
 MODELS = Path(__file__).parents[1] / "runs" / "likelihood"

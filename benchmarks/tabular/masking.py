@@ -29,8 +29,8 @@ class Weighted:
 
         import vaekit
         from vaekit.core import Batch
+        from vaekit.objectives import falling
         from vaekit.recipes.forms import ArrayForm
-        from vaekit.tabular import falling
         from vaekit.uses.complete import complete
 
         rows, epochs = torch.from_numpy(x).float(), max(1, 200_000 // len(x))

@@ -13,7 +13,7 @@ from vaekit.defaults import Defaults
 from vaekit.families.columns import marginal_of
 from vaekit.fitting import fit
 from vaekit.model import FittedVAE
-from vaekit.objectives import Cosine, Linear, Schedule
+from vaekit.objectives import Schedule, falling
 from vaekit.recipes import build
 from vaekit.recipes.forms import COLUMNS, ArrayForm, Form, TableForm
 from vaekit.train.progress import say
@@ -118,17 +118,6 @@ def words_of_fit(chosen: Defaults) -> tuple[str, ...]:
     """What there is to say of the choices that one fit takes up, a line each."""
     used = {*model_of(chosen), *training_of(chosen)}
     return tuple(line for line in chosen.words if line.split(" = ")[0] in used)
-
-
-def falling(rate: float, updates: int, warm_up: int | None = None) -> Schedule:
-    """A warm-up from a tenth, of a fiftieth of the updates unless told, then half a cosine down to a hundredth.
-
-    >>> import torch
-    >>> [round(float(falling(1.0, 100)(torch.tensor(step))), 2) for step in (0, 2, 51, 100)]
-    [0.1, 1.0, 0.5, 0.01]
-    """
-    warm = max(1, updates // 50) if warm_up is None else warm_up
-    return Linear(rate / 10, rate, warm).then(Cosine(rate, rate / 100, max(1, updates - warm)))
 
 
 def _with_rate(training: Mapping[str, Any], rows: int) -> dict[str, Any]:

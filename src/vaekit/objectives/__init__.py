@@ -24,7 +24,7 @@ from vaekit.objectives.quantization import Commitment
 from vaekit.objectives.registry import OBJECTIVES, SCHEDULES
 from vaekit.objectives.regularisation import CodeNorm, GradientPenalty, WeightDecay, WeightPrior
 from vaekit.objectives.robust import DensityPower, Trimmed
-from vaekit.objectives.schedules import Constant, Cosine, Cyclical, Linear, Schedule
+from vaekit.objectives.schedules import Constant, Cosine, Cyclical, Linear, Schedule, falling
 from vaekit.objectives.score_function import Disarm, LeaveOneOut, Rloo
 from vaekit.objectives.separation import Separated, SeparationWeights
 from vaekit.objectives.total_correlation import StratifiedSampling, TotalCorrelation, WeightedSampling
@@ -94,6 +94,7 @@ __all__ = [
     "WeightedSampling",
     "analytic_kl",
     "coordinate_kl",
+    "falling",
     "mmd_squared",
     "sampled_kl",
 ]
