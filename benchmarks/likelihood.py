@@ -82,7 +82,7 @@ ROWS = (
     Row("iwae-5 static", "iwae", None, "", {**GATED, "samples": 5}),
     Row("iwae-50 static", "iwae", 86.82, PYTHAE, {**GATED, "samples": 50}, begins="iwae-5 static", **AFTER_FEW),
     Row("svae dynamic", "hyperspherical_vae", 93.13, PYTHAE, {"hidden": (256, 128), "latent": 11}, binarize="dynamic",
-        learning_rate=1e-3, batch_size=64),
+        batch_size=64),
     Row("iwae-5 dynamic", "iwae", None, "", {**GATED, "samples": 5}, binarize="dynamic"),
     Row("miwae dynamic", "miwae", 85.09, PYTHAE, GATED, **GROUPED),
     Row("piwae dynamic", "piwae", 84.58, PYTHAE, GATED, **GROUPED),
@@ -142,7 +142,7 @@ def run(row: Row, epochs: int, test: int, samples: int, seed: int, device: str, 
         "options": dict(row.options),
         "seconds": seconds,
         "device": describe(fitted.device),
-        "precision": precision,
+        "precision": training["precision"],
         **evaluated(fitted, row, test, samples, seed),
     }
 
