@@ -154,10 +154,13 @@ def schedule(value: float | Schedule) -> Schedule:
 def falling(rate: float, updates: int, warm_up: int | None = None) -> Schedule:
     """A learning rate for a run of so many updates: a rise from a tenth, then half a cosine down to a hundredth.
 
-    The rise takes a fiftieth of the updates unless told. Source: Loshchilov and Hutter, 2017 (without restarts).
+    The rise takes a fiftieth of the updates unless told; a run that is shorter than its rise never falls. Source:
+    Loshchilov and Hutter, 2017 (without restarts).
 
     >>> import torch
     >>> [round(float(falling(1.0, 100)(torch.tensor(step))), 2) for step in (0, 2, 51, 100)]
+    [0.1, 1.0, 0.5, 0.01]
+    >>> [round(float(falling(1.0, 100, warm_up=20)(torch.tensor(step))), 2) for step in (0, 20, 60, 100)]
     [0.1, 1.0, 0.5, 0.01]
     """
     warm = max(1, updates // 50) if warm_up is None else warm_up
