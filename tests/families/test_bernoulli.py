@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from decimal import Decimal, localcontext
 
 import numpy as np
@@ -52,6 +53,15 @@ def test_continuous_bernoulli_is_its_formula_to_ten_digits(logit: float) -> None
 def test_the_mean_of_a_continuous_bernoulli_is_its_formula(logit: float) -> None:
     mean = ContinuousBernoulliDistribution(double([logit])).mean
     torch.testing.assert_close(mean, double([exact_mean(logit)]), rtol=1e-10, atol=0)
+
+
+@pytest.mark.parametrize("logit", [-3000.0, -100.0, -1.0, 0.01, 1.0, 100.0, 3000.0])
+def test_the_slope_of_a_continuous_bernoullis_mean_is_its_variance(logit: float) -> None:
+    """It is 1 / l^2 far out, where e^|l| is no number any more."""
+    at = torch.tensor(logit, requires_grad=True)
+    (slope,) = torch.autograd.grad(ContinuousBernoulliDistribution(at).mean, at)
+    exact = 1 / logit**2 - 1 / (4 * math.sinh(logit / 2) ** 2) if abs(logit) < 200 else 1 / logit**2
+    assert float(slope) == pytest.approx(exact, rel=1e-3)
 
 
 @pytest.mark.parametrize("logit", LOGITS)

@@ -162,6 +162,17 @@ def test_the_gradient_of_a_code_is_that_of_what_was_rounded() -> None:
     torch.testing.assert_close(params.grad, slope * squashed)
 
 
+def test_each_block_has_its_full_say_in_the_distance() -> None:
+    """By finite differences of the sum over the books of the squared distance from the code."""
+    books = ResidualCodebook(3, 8, 2).double().eval()
+    vectors = torch.randn(1, 5, 2, dtype=torch.float64, requires_grad=True)
+    (slope,) = torch.autograd.grad(Quantize(books)(vectors).distance.sum(), vectors)
+    step = 1e-6 * torch.eye(2, dtype=torch.float64)
+    with torch.no_grad():
+        ends = [torch.stack([Quantize(books)(vectors + sign * each).distance for each in step], -1) for sign in (1, -1)]
+    torch.testing.assert_close(slope, (ends[0] - ends[1]) / 2e-6, rtol=1e-4, atol=1e-6)
+
+
 def test_blocks_that_are_added_up_pass_the_gradient_on_once() -> None:
     params = torch.randn(1, 5, 3, requires_grad=True)
     blocks = Quantize(ResidualCodebook(4, 16, 3))(params).rsample().unflatten(-1, (4, 3))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 
 import pytest
@@ -50,6 +51,47 @@ def test_soft_classes_have_a_density_that_integrates_to_one_and_to_the_mean(temp
     mass = q.log_prob(x).exp() * x.prod(-1) * spacing**2
     torch.testing.assert_close(mass.sum(0), torch.ones(2).double(), rtol=0, atol=1e-3)
     torch.testing.assert_close((mass.unsqueeze(-1) * x).sum(0), q.mean[0], rtol=0, atol=3e-3)
+
+
+@pytest.mark.parametrize("temperature", [0.05, 0.1, 2 / 3])
+@pytest.mark.parametrize("logit", [-3.0, 0.0, 8.0, 12.0])
+def test_with_the_mass_at_the_edges_soft_bits_in_float32_integrate_to_one(temperature: float, logit: float) -> None:
+    q = Concrete(SoftBits(), temperature)(torch.full((1, 1, 1), logit))
+    least = torch.finfo(torch.float32).eps
+    u, spacing = line(20001, reach=15.9)
+    x = torch.sigmoid(u).float().clamp(2 * least, 1 - 2 * least).reshape(-1, 1, 1)
+    slope = (torch.sigmoid(u) * torch.sigmoid(-u)).reshape(-1, 1)
+    within = float((q.log_prob(x).double().exp() * slope * spacing).sum())
+    edges = q.log_prob(torch.tensor([least, 1 - least]).reshape(2, 1, 1)).exp().sum()
+    assert within + float(edges) == pytest.approx(1.0, abs=0.03)
+
+
+@pytest.mark.parametrize("relaxation", [SoftBits(), SoftClasses()])
+@pytest.mark.parametrize("temperature", [0.1, 2 / 3])
+def test_in_float32_the_kl_of_the_surest_draws_never_falls_below_0(
+    relaxation: SoftBits | SoftClasses, temperature: float
+) -> None:
+    """It rises with the logit as far as draws can tell, and stays there; clamped densities would fall without end."""
+    event, prior = ((1,), soft_bits(1, 0.5)({})) if isinstance(relaxation, SoftBits) else ((3,), soft_classes(3)({}))
+    found = list[float]()
+    for logit in (2.0, 10.0, 50.0, 1000.0):
+        at = torch.zeros(1, 1, *event)
+        at[..., 0] = logit
+        q = Concrete(relaxation, temperature)(at.expand(1, 20_000, *event))
+        z = q.rsample()
+        found.append(float((q.log_prob(z) - prior.log_prob(z)).mean()))
+    assert all(later > before - 0.1 for before, later in itertools.pairwise(found))
+    assert found[-1] > 4
+
+
+def test_densities_with_mass_at_the_edge_are_those_of_the_same_values() -> None:
+    """The mean of p / q over draws from q is 1 where q reaches all that p does: cold classes, many at the edge."""
+    flat = torch.zeros(1, 1, 4)
+    q = Concrete(SoftClasses(), 0.02)(flat.expand(1, DRAWS, 4))
+    p = Concrete(SoftClasses(), 0.02)(torch.tensor([1.0, 0.0, -1.0, 0.5]).reshape(1, 1, 4).expand(1, DRAWS, 4))
+    z = q.rsample()
+    assert (z <= torch.finfo(torch.float32).tiny).any(-1).float().mean() > 0.2
+    assert_mean((p.log_prob(z) - q.log_prob(z)).exp().flatten(), torch.tensor(1.0))
 
 
 @temperatures

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Size, Tensor, nn
 from torch.distributions import Independent, MultivariateNormal, Normal
 
 from core.linear_gaussian import LinearGaussian
@@ -16,7 +16,7 @@ from core.statistics import assert_mean, stderr
 from vaekit.common.errors import UsageError
 from vaekit.common.seeds import seeded
 from vaekit.core import VAE, Batch, Draw, Latent, LatentTerm, Parametric
-from vaekit.families import Known
+from vaekit.families import Known, LowRankNormal, VonMisesFisher
 from vaekit.families import Normal as NormalFamily
 from vaekit.families.point import Delta
 from vaekit.objectives import (
@@ -41,6 +41,7 @@ from vaekit.objectives import (
     mmd_squared,
     sampled_kl,
 )
+from vaekit.objectives.moments import mean_covariance
 from vaekit.objectives.total_correlation import Aggregation, aggregate_log_densities
 from vaekit.priors import standard_normal
 
@@ -223,6 +224,22 @@ def test_dip_ii_sees_correlation_within_a_posterior() -> None:
     by_hand = 2 * 0.6**2 + 10 * (0.5**2 + 0.3**2)
     torch.testing.assert_close(float(DipII(1.0, 10.0).loss(term)), by_hand)
     torch.testing.assert_close(float(DipI(1.0, 10.0).loss(term)), 20.0)
+
+
+def test_dip_ii_sees_the_covariance_of_a_posterior_of_low_rank() -> None:
+    posterior = LowRankNormal(2)(torch.randn(1, 3, LowRankNormal(2).width(Size((4,)))).double())
+    drawn = posterior.rsample(Size((200_000,))).squeeze(1)
+    by_draws = torch.stack([each.T.cov() for each in drawn.unbind(1)]).mean(0)
+    torch.testing.assert_close(
+        mean_covariance(posterior), by_draws, rtol=0.02, atol=0.02 * float(by_draws.diag().max())
+    )
+
+
+def test_dip_ii_refuses_a_posterior_whose_covariance_it_would_have_to_guess() -> None:
+    posterior = VonMisesFisher()(torch.randn(1, 5, 4))
+    value = posterior.rsample()
+    with pytest.raises(UsageError, match="their covariance is not known"):
+        DipII().loss(LatentTerm(value, standard_normal(3)({}), Draw(value, posterior)))
 
 
 def test_a_negative_diagonal_is_refused() -> None:

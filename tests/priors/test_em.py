@@ -86,3 +86,13 @@ def test_starts_are_spread_out() -> None:
     for _ in range(20):
         centres = plus_plus(points, 3)
         assert nearest(clusters, centres).sum(0).eq(1).all()
+
+
+@pytest.mark.parametrize("components", [1, 2])
+def test_a_coordinate_that_never_varies_is_a_narrow_normal(components: int) -> None:
+    points = torch.randn(500, 2).double()
+    points[:, 1] = 3.0
+    mixture = em(points, components).mixture
+    torch.testing.assert_close(mixture.means[:, 1], torch.full((components,), 3.0).double())
+    assert float(mixture.covariances[:, 1, 1].max()) < 1e-6
+    assert mixture.log_prob(points).isfinite().all()

@@ -129,7 +129,9 @@ class ContinuousBernoulliDistribution(Distribution):
         logits = self.logits
         near_zero = logits.abs() < 0.05
         safe = torch.where(near_zero, torch.ones_like(logits), logits)
-        exact = -1 / torch.expm1(-safe) - 1 / safe
+        size = safe.abs()
+        from_edge = 1 / size + torch.exp(-size) / torch.expm1(-size)  # not by e^size, which overflows
+        exact = torch.where(safe > 0, 1 - from_edge, from_edge)
         return torch.where(near_zero, 0.5 + logits / 12 - logits**3 / 720, exact)
 
     def rsample(self, sample_shape: Shape = torch.Size()) -> Tensor:  # noqa: B008

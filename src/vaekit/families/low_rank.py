@@ -106,6 +106,11 @@ class LowRankNormalDistribution(Distribution):
         """The diagonal of the covariance."""
         return self.scale.square() + self.factor.square().sum(-1)
 
+    @property
+    def covariance_matrix(self) -> Tensor:
+        """The covariance, `(*batch, D, D)`."""
+        return self.factor @ self.factor.mT + self.scale.square().diag_embed()
+
     def rsample(self, sample_shape: Size = NONE) -> Tensor:  # type: ignore[override]
         """loc + W e + sigma noise."""
         shape = self._extended_shape(Size(sample_shape))

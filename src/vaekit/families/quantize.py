@@ -28,6 +28,8 @@ class Quantised(NamedTuple):
 
     soft: Tensor
     hard: Tensor
+    share: float = 1.0
+    """Of the gradient that is passed on: less than all where several codes were read off the same vector."""
 
 
 class Quantizer(nn.Module, ABC):
@@ -177,8 +179,7 @@ class ResidualCodebook(Quantizer):
         for book in self.books:
             hard.append(book(soft[-1]).hard)
             soft.append(soft[-1] - hard[-1])
-        shared = [carried(left, left / len(hard)) for left in soft[:-1]]
-        return Quantised(torch.cat(shared, -1), torch.cat(hard, -1))
+        return Quantised(torch.cat(soft[:-1], -1), torch.cat(hard, -1), share=1 / len(hard))
 
     def indices(self, vectors: Tensor) -> Tensor:
         """The nearest code of each block, in the book of the block."""
@@ -296,8 +297,8 @@ class Quantize(Family):
         return self.quantizer.inputs
 
     def forward(self, params: Tensor) -> Distribution:
-        soft, hard = (each.movedim(-1, LEAD) for each in self.quantizer(params.movedim(LEAD, -1)))
-        return Point(soft, hard, self.quantizer, params.dim() - LEAD)
+        soft, hard, share = self.quantizer(params.movedim(LEAD, -1))
+        return Point(soft.movedim(-1, LEAD), hard.movedim(-1, LEAD), self.quantizer, params.dim() - LEAD, share)
 
     def written(self, reads: str) -> str:
         return f"δ(nearest of {words_of(self.quantizer)} to {at('e', reads)})"
@@ -316,15 +317,15 @@ class Point(Distribution):
     arg_constraints: ClassVar[dict[str, Constraint]] = {}
     has_rsample = True
 
-    def __init__(self, soft: Tensor, hard: Tensor, quantizer: Quantizer, axes: int) -> None:
-        self.soft, self.hard, self.quantizer, self.axes = soft, hard, quantizer, axes
+    def __init__(self, soft: Tensor, hard: Tensor, quantizer: Quantizer, axes: int, share: float = 1.0) -> None:
+        self.soft, self.hard, self.quantizer, self.axes, self.share = soft, hard, quantizer, axes, share
         cut = hard.dim() - axes
         super().__init__(hard.shape[:cut], hard.shape[cut:], validate_args=False)
 
     def expand(self, batch_shape: Size, _instance: None = None) -> Point:  # type: ignore[override]
         """The same point for more."""
         soft, hard = (each.expand(*batch_shape, *self.event_shape) for each in (self.soft, self.hard))
-        return Point(soft, hard, self.quantizer, self.axes)
+        return Point(soft, hard, self.quantizer, self.axes, self.share)
 
     @property
     def support(self) -> Constraint:
@@ -334,7 +335,7 @@ class Point(Distribution):
     @property
     def mean(self) -> Tensor:
         """The point, with its gradient."""
-        return carried(self.hard, self.soft)
+        return carried(self.hard, self.share * self.soft)
 
     @property
     def variance(self) -> Tensor:

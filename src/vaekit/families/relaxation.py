@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 
@@ -93,7 +92,11 @@ class Relaxation(nn.Module, ABC):
 
     @abstractmethod
     def log_density(self, soft: Tensor, logits: Tensor, temperature: Tensor) -> Tensor:
-        """The log-density of soft values, `(*logits)` or, where the classes lie along an axis, 1 in its place."""
+        """The log-density of soft values, `(*logits)` or, where the classes lie along an axis, 1 in its place.
+
+        What lies nearer to an edge than numbers can tell is softened to the nearest that can be told: that value has
+        the mass of all these, in the place of a density. So a bound stays one, however sure the logits are.
+        """
 
 
 class SoftBits(Relaxation):
@@ -117,8 +120,13 @@ class SoftBits(Relaxation):
         return noise.unsqueeze(-1), (logsigmoid(noise) + logsigmoid(-noise)).softmax(0)
 
     def soften(self, scores: Tensor) -> Tensor:
-        smallest = torch.finfo(scores.dtype).eps
-        return torch.sigmoid(scores).clamp(smallest, 1 - smallest)
+        least = self._least(scores)
+        return torch.sigmoid(scores).clamp(least, 1 - least)
+
+    @staticmethod
+    def _least(like: Tensor) -> float:
+        """The distance from 0 and from 1 that numbers of this precision can tell."""
+        return torch.finfo(like.dtype).eps
 
     def harden(self, soft: Tensor) -> Tensor:
         return (soft > 0.5).to(soft.dtype)
@@ -126,7 +134,11 @@ class SoftBits(Relaxation):
     def log_density(self, soft: Tensor, logits: Tensor, temperature: Tensor) -> Tensor:
         log_soft, log_rest = soft.log(), torch.log1p(-soft)
         noise = temperature * (log_soft - log_rest) - logits
-        return temperature.log() + logsigmoid(noise) + logsigmoid(-noise) - log_soft - log_rest
+        log_below, log_above = logsigmoid(noise), logsigmoid(-noise)
+        within = temperature.log() + log_below + log_above - log_soft - log_rest
+        least = self._least(soft)
+        at_edges = torch.where(soft >= 1 - least, log_above, within)
+        return torch.where(soft <= least, log_below, at_edges)
 
 
 class SoftClasses(Relaxation):
@@ -156,18 +168,28 @@ class SoftClasses(Relaxation):
         return gumbel.to(like).reshape(points, classes, *[1] * (-self.axis - 1)), like.new_full((points,), 1 / points)
 
     def soften(self, scores: Tensor) -> Tensor:
-        return scores.softmax(self.axis).clamp(min=torch.finfo(scores.dtype).tiny)
+        return scores.softmax(self.axis).clamp(min=self._least(scores))
+
+    @staticmethod
+    def _least(like: Tensor) -> float:
+        """The smallest share that numbers of this precision hold."""
+        return torch.finfo(like.dtype).tiny
 
     def harden(self, soft: Tensor) -> Tensor:
         largest = soft.argmax(self.axis, keepdim=True)
         return torch.zeros_like(soft).scatter(self.axis, largest, 1.0)
 
     def log_density(self, soft: Tensor, logits: Tensor, temperature: Tensor) -> Tensor:
-        classes, log_soft = logits.shape[self.axis], soft.log()
+        r"""With n classes that are not at the edge, and :math:`u_k = \pi_k z_k^{-t}`.
+
+        .. math:: (n - 1)! \, t^{n - 1} \Bigl( \sum_k u_k \Bigr)^{-n} \prod_{z_k \text{ within}} u_k / z_k
+        """
+        log_soft = soft.log()
         scores = logits - temperature * log_soft
-        constant = math.lgamma(classes) + (classes - 1) * temperature.log()
-        spread = (scores - log_soft).sum(self.axis, keepdim=True) - classes * scores.logsumexp(self.axis, keepdim=True)
-        return constant + spread
+        within = (soft > self._least(soft)).to(soft.dtype)
+        n = within.sum(self.axis, keepdim=True)
+        each = ((scores - log_soft) * within).sum(self.axis, keepdim=True)
+        return n.lgamma() + (n - 1) * temperature.log() + each - n * scores.logsumexp(self.axis, keepdim=True)
 
 
 def _gumbel(like: Tensor) -> Tensor:

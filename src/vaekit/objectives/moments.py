@@ -6,14 +6,20 @@ from abc import abstractmethod
 
 import torch
 from torch import Tensor
-from torch.distributions import Distribution, MultivariateNormal
+from torch.distributions import Distribution
 
 from vaekit.common.errors import UsageError
 from vaekit.core.context import LEAD
+from vaekit.core.coordinates import coordinates
 from vaekit.core.latent import LatentTerm
+from vaekit.families.point import PointMass
+from vaekit.families.quantize import Point
 from vaekit.objectives.objective import OverBatch
 from vaekit.objectives.penalty import LatentPenalty
 from vaekit.objectives.schedules import Schedule
+
+SURE = (PointMass, Point)
+"""Distributions of one value, which vary in no coordinate."""
 
 
 class CovarianceMatch(OverBatch, LatentPenalty):
@@ -66,6 +72,8 @@ class DipI(CovarianceMatch):
 class DipII(CovarianceMatch):
     """The covariance of the aggregate posterior: that of the means, and the mean of the posteriors' own.
 
+    Raises `UsageError` for a posterior whose own covariance is not known, as on a sphere.
+
     >>> DipII(weight=10.0, diagonal=10.0)
     DipII(weight=Constant(value=10.0, steps=1), latent='z')
     """
@@ -84,8 +92,17 @@ def covariance_of_means(posterior: Distribution) -> Tensor:
 
 
 def mean_covariance(posterior: Distribution) -> Tensor:
-    """The mean over a batch of the posteriors' covariances, `(coordinate, coordinate)`."""
-    if isinstance(posterior, MultivariateNormal):
-        return posterior.covariance_matrix.flatten(0, 1).mean(0)
+    """The mean over a batch of the posteriors' covariances, `(coordinate, coordinate)`.
+
+    Raises `UsageError` for a posterior whose coordinates depend on each other in a way that it does not tell.
+    """
+    told: Tensor | None = getattr(posterior, "covariance_matrix", None)
+    if told is not None:
+        return told.flatten(0, 1).mean(0)
+    if coordinates(posterior) is None and not isinstance(posterior, SURE):
+        raise UsageError(
+            f"the coordinates of a {type(posterior).__name__} depend on each other, and their covariance is not known: "
+            "use DipI, or a normal posterior"
+        )
     variances: Tensor = posterior.variance.flatten(LEAD).flatten(0, 1)
     return variances.mean(0).diag_embed()

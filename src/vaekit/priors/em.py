@@ -11,6 +11,8 @@ from torch import Tensor
 RIDGE = 1e-3
 """Weight of one pseudo-observation of the spread of all points, which keeps a covariance from collapsing."""
 NEGLIGIBLE = 1e-10
+LEAST = 1e-8
+"""The variance of a coordinate that is the same at all points: the same in each component, so that it decides none."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +88,8 @@ def maximised(points: Tensor, responsibilities: Tensor, floor: Tensor) -> Gaussi
     counts = responsibilities.sum(0).clamp(min=NEGLIGIBLE)
     means = responsibilities.T @ points / counts.unsqueeze(1)
     scatters = [_scatter(points - mean, share) for mean, share in zip(means, responsibilities.T, strict=True)]
-    covariances = (torch.stack(scatters) + floor.diag()) / counts.reshape(-1, 1, 1)
+    still = LEAST * (points == points[0]).all(0).to(points)
+    covariances = (torch.stack(scatters) + floor.diag()) / counts.reshape(-1, 1, 1) + still.diag()
     return Gaussians(counts / counts.sum(), means, covariances)
 
 
