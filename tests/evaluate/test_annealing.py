@@ -17,7 +17,7 @@ from vaekit.core import VAE, Conditional, Context, Fixed, Latent, Parametric
 from vaekit.evaluate import Annealing, FromPosterior, FromPrior, annealed, bracket, log_evidence, reverse_annealed
 from vaekit.evaluate.chains import Chains
 from vaekit.evaluate.hamiltonian import hamiltonian_move
-from vaekit.families import Known
+from vaekit.families import Beta, Dequantised, Known
 from vaekit.families import Normal as NormalFamily
 from vaekit.priors import dirichlet, gamma, soft_bits, sphere_uniform, standard_normal
 
@@ -284,6 +284,18 @@ def test_discrete_latents_are_refused_until_they_are_given() -> None:
         annealed(model, x, QUICK)
     with pytest.raises(UsageError, match="no latent is left"):
         annealed(model, x, QUICK, given={"z": torch.zeros(4, 2)})
+
+
+def test_a_density_that_is_drawn_anew_whenever_it_is_asked_for_is_refused() -> None:
+    """Chains would follow the noise, and be off by the mean of log p in place of log p, however many temperatures."""
+    levels = Parametric(nn.Linear(2, 6), Dequantised(Beta()), given="z")
+    model = VAE(levels, z=Latent(standard_normal(2), standard_normal(2)))
+    x = torch.zeros(4, 3)
+    assert log_evidence(model, x, samples=5).log_evidence.isfinite().all()
+    with pytest.raises(UsageError, match="under Dequantised, whose density is drawn anew"):
+        annealed(model, x, QUICK)
+    with pytest.raises(UsageError, match="under Dequantised, whose density is drawn anew"):
+        bracket(model, 4, QUICK)
 
 
 @pytest.mark.parametrize("wrong", [{"chains": 0}, {"temperatures": 0}, {"leapfrogs": 0}, {"acceptance": 1.0}])

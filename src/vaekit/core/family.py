@@ -23,6 +23,8 @@ class Family(nn.Module, ABC):
     """Whether what lies along the first event axis hangs together: a vector, at each position of the axes behind it."""
     biased: bool = False
     """Whether draws have a gradient that is not the one of their expectation."""
+    draws_noise: bool = False
+    """Whether a density is an estimate, drawn anew whenever it is asked for."""
 
     @abstractmethod
     def width(self, event_shape: Size) -> int:

@@ -122,11 +122,22 @@ class Annealing:
         return max(1, self.values_at_once // (self.chains * x[0].numel()))
 
 
+def _refuse_noise(model: VAE) -> None:
+    """Refuse a likelihood that draws noise whenever it is asked: chains would follow the noise, and bound nothing."""
+    for part in model.likelihood.modules():
+        if getattr(part, "draws_noise", False):
+            raise UsageError(
+                f"annealing cannot estimate log p(x) under {type(part).__name__}, whose density is drawn anew whenever "
+                "it is asked for: use importance sampling, log_evidence"
+            )
+
+
 class Chains:
     """Chains for every row of a batch, side by side: the rows of the first chain, then those of the second, ..."""
 
     def __init__(self, model: VAE, x: Tensor, how: Annealing, given: Context) -> None:
         refuse_shared(model, "log p(x)")
+        _refuse_noise(model)
         self.model, self.rows, self.how, self.given_rows = model, x, how, given
         self.x = self.for_each_chain(x)
         self.given = {name: self.for_each_chain(value) for name, value in given.items()}

@@ -184,6 +184,8 @@ class NotAtRandom(Conditional):
     torch.Size([7, 1])
     """
 
+    draws_noise = True
+
     def __init__(self, likelihood: Conditional, missingness: Missingness) -> None:
         super().__init__()
         self.likelihood, self.missingness = likelihood, missingness

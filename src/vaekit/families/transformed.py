@@ -266,6 +266,8 @@ class Dequantised(Family):
     1.0
     """
 
+    draws_noise = True
+
     def __init__(self, family: Family) -> None:
         super().__init__()
         self.family = require_density(family, "dequantisation")

@@ -12,7 +12,7 @@ from torch import Tensor
 from families.columns.cases import NUMBERS
 from vaekit.common.errors import UsageError
 from vaekit.families.columns import Columns, Marginal, marginal_of
-from vaekit.families.columns.choose import log_density
+from vaekit.families.columns.choose import log_density, numeric, sharp
 from vaekit.families.columns.warps import inward, log_ndtri, outward, warp_of
 
 N = 2000
@@ -99,6 +99,18 @@ def test_levels_keep_the_shares_they_have_and_unseen_ones_a_little(kind: str, le
 
 
 WORKED = torch.cat([(40 + 8 * normals()).round(), *(torch.full((n,), float(v)) for v, n in ((40, 900), (25, 90)))])
+
+
+@pytest.mark.parametrize("shape", ["heavy tails", "two peaks"])
+def test_beside_an_atom_the_law_is_as_good_as_a_plain_normal_beside_it(shape: str) -> None:
+    """No law wins that a spiked column then cannot have: it would stand there with the numbers of another."""
+    if shape == "heavy tails":
+        rest = torch.distributions.StudentT(2.2).sample((3000,)) + 5
+    else:
+        rest = 3 * torch.randn(3000).sign() + 0.1 * torch.randn(3000)
+    learn, test = torch.cat([torch.zeros(500), rest[:1500]]), torch.cat([torch.zeros(500), rest[1500:]])
+    found, normal = (log_density(pick(learn), test).mean() for pick in (numeric, sharp))
+    assert found > normal - 0.05
 
 
 def test_values_that_are_often_repeated_are_atoms_where_all_is_to_be_exact() -> None:

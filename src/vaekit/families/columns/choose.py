@@ -178,8 +178,12 @@ def sharp(seen: Tensor, levels: int = 0) -> Marginal:
 
 
 def _of_numbers(seen: Tensor, atoms: Tensor, laws: Sequence[Fit], gain: float = GAIN) -> Marginal:
-    """The simplest law is fitted to all values, and the only one where it fits, or where there are few values."""
+    """The simplest law is fitted to all values, and the only one where it fits, or where there are few values.
+
+    Beside atoms the others are explained by a normal, however warped, so that no other family competes there.
+    """
     rest = without(seen, atoms)
+    laws = [law for law in laws if law not in _OF_OTHER_FAMILIES] if len(atoms) else laws
     values = dithered(_thinned(rest))
     law = laws[0] if len(rest.unique()) < FEWEST or _is_straight(laws[0], values) else _best(values, laws, gain)
     return _spiked(law(rest if law is laws[0] else values), "spiked", seen, atoms)
@@ -295,6 +299,7 @@ def _thinned(seen: Tensor) -> Tensor:
 
 
 _SHAPES: tuple[Fit, ...] = (fits.student_t, fits.sinh_arcsinh, fits.peaks)
+_OF_OTHER_FAMILIES: tuple[Fit, ...] = (fits.student_t, fits.peaks)
 _ROUNDED: tuple[Fit, ...] = tuple(_rounding(fit) for fit in (fits.normal, fits.sinh_arcsinh))
 
 Pick = Callable[[Tensor, int], Marginal]
