@@ -135,7 +135,7 @@ def test_free_bits_hold_a_coordinate_below_them_and_let_go_of_its_gradient() -> 
 def test_free_bits_judge_a_coordinate_by_its_mean_over_the_batch() -> None:
     """A row far above the floor is held with its coordinate, where the coordinate's mean is below."""
     per_coordinate = torch.tensor([[[1.0, 0.9], [0.0, 0.3]]])
-    found = free_bits_kl(per_coordinate, 0.55)
+    found = free_bits_kl(per_coordinate, 0.55, Batch(torch.zeros(2, 1)))
     torch.testing.assert_close(found, torch.tensor([[0.55 + 0.9, 0.55 + 0.3]]))
 
 

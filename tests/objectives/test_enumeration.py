@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 import torch
@@ -25,7 +26,21 @@ from vaekit.core import (
 )
 from vaekit.families import Known, OneHot
 from vaekit.families import Normal as NormalFamily
-from vaekit.objectives import CodeNorm, Elbo, Enumerate, Iwae, Objective, Rloo, Step, Terms
+from vaekit.objectives import (
+    CodeNorm,
+    DipII,
+    Elbo,
+    Enumerate,
+    Iwae,
+    Mmd,
+    Objective,
+    Rloo,
+    Step,
+    TargetRate,
+    Terms,
+    coordinate_kl,
+)
+from vaekit.objectives.enumeration import enumerated
 from vaekit.priors import classes, standard_normal
 from vaekit.recipes import build
 
@@ -173,9 +188,9 @@ def test_the_posterior_may_read_a_draw_in_one_trace() -> None:
     x = torch.randn(1, X).double().expand(4000, X)
     found = Enumerate("y", Elbo())(model, Batch(x), Step.first())
     trace = model.trace(x)
-    for enumerated, drawn in ((found.value, trace.log_weight[0]), (found.log_likelihood, trace.log_lik[0])):
-        error = (stderr(enumerated).square() + stderr(drawn).square()).sqrt()
-        assert (enumerated.mean() - drawn.mean()).abs() <= SIGMAS * error
+    for summed, drawn in ((found.value, trace.log_weight[0]), (found.log_likelihood, trace.log_lik[0])):
+        error = (stderr(summed).square() + stderr(drawn).square()).sqrt()
+        assert (summed.mean() - drawn.mean()).abs() <= SIGMAS * error
     for name, term in trace.latents.items():
         error = (stderr(found.kl[name]).square() + stderr(term.kl[0]).square()).sqrt()
         assert (found.kl[name].mean() - term.kl[0].mean()).abs() <= SIGMAS * error
@@ -193,9 +208,9 @@ def test_it_is_what_sampling_the_latent_gives_in_the_mean() -> None:
             slopes = torch.autograd.grad(value, list(model.parameters()))
             draws.append(torch.cat([value.detach().reshape(1), *(slope.flatten() for slope in slopes)]))
         found.append(torch.stack(draws))
-    enumerated, drawn = found
-    error = (stderr(enumerated).square() + stderr(drawn).square()).sqrt()
-    assert ((enumerated.mean(0) - drawn.mean(0)).abs() <= SIGMAS * error + 1e-9).all()
+    summed, drawn = found
+    error = (stderr(summed).square() + stderr(drawn).square()).sqrt()
+    assert ((summed.mean(0) - drawn.mean(0)).abs() <= SIGMAS * error + 1e-9).all()
 
 
 def test_known_values_are_clamped_row_by_row() -> None:
@@ -285,6 +300,28 @@ def test_features_and_conditions_may_tell_the_class() -> None:
         Enumerate("y", Elbo())(model, Batch(x), Step.first())
     with pytest.raises(UsageError, match="posterior reads 'h'"):
         Enumerate("y", Iwae(2))(model, Batch(x), Step.first())
+
+
+def test_free_bits_judge_a_coordinate_by_its_mean_over_values_as_probable_as_they_are() -> None:
+    """By hand, from the KL of each value of c and what is thought of it; the KL of c itself is not held."""
+    with seeded(1):
+        model, _ = build("gm_vae", (6,), latent=2, components=4)
+        batch = Batch(torch.rand(50, 6))
+        trace, belief = enumerated(model, "c", batch)
+    each = coordinate_kl(trace.latents["z"])
+    mean = (belief.weights.unsqueeze(-1) * each).sum(0).mean(0)
+    floor = float(mean.detach().mean())
+    pressed = torch.where(mean > floor, each, floor).sum(-1) + trace.latents["c"].kl
+    by_hand = (belief.weights * (trace.log_lik - pressed)).sum(0)
+    found = Elbo(free_bits=floor).of(trace, replace(batch, chances=belief.weights), Step.first()).value
+    assert (mean < floor).any()
+    torch.testing.assert_close(found, by_hand)
+
+
+@pytest.mark.parametrize("inner", [TargetRate(1.0), Elbo() + Mmd(), Elbo() + DipII()])
+def test_what_judges_a_batch_as_a_whole_is_refused_within(inner: Objective) -> None:
+    with pytest.raises(UsageError, match="judges a batch as a whole"):
+        Enumerate("c", inner)
 
 
 def test_a_single_bit_can_be_summed_out_too() -> None:

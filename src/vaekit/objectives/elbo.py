@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from vaekit.common.errors import UsageError
+from vaekit.core.context import LEAD
 from vaekit.core.coordinates import over_coordinates
 from vaekit.core.latent import LatentTerm
 from vaekit.core.notation import Formula, Symbol
@@ -68,14 +69,16 @@ class Elbo(TraceObjective):
 
     def of(self, trace: Trace, batch: Batch, step: Step) -> Terms:
         kl = {name: self.kl(term) for name, term in trace.latents.items()}
-        weighted = self.beta(step.count) * self._pressed(trace.latents, kl)
+        weighted = self.beta(step.count) * self._pressed(trace.latents, kl, batch)
         value = sample_mean(trace.log_lik, batch) - sample_mean(weighted, batch)
         return terms_of(trace, batch, value, kl)
 
-    def _pressed(self, latents: Mapping[str, LatentTerm], kl: Mapping[str, Tensor]) -> Tensor:
-        """The KL that is pressed upon: all of it, or what exceeds the free bits."""
+    def _pressed(self, latents: Mapping[str, LatentTerm], kl: Mapping[str, Tensor], batch: Batch) -> Tensor:
+        """The KL that is pressed upon: all of it, or what exceeds the free bits of the latents that were drawn."""
         if self.free_bits:
-            kl = {name: free_bits_kl(coordinate_kl(term), self.free_bits) for name, term in latents.items()}
+            drawn = {name: term for name, term in latents.items() if term.drawn is not None}
+            held = {name: free_bits_kl(coordinate_kl(term), self.free_bits, batch) for name, term in drawn.items()}
+            kl = {**kl, **held}
         return torch.stack(torch.broadcast_tensors(*kl.values())).sum(0) if kl else torch.zeros(1, 1)
 
     def extra_repr(self) -> str:
@@ -87,7 +90,12 @@ class Elbo(TraceObjective):
         return Formula(name, "=", less(LIKELIHOOD, rate.text), symbols=(*rate.symbols, *each))
 
 
-def free_bits_kl(per_coordinate: Tensor, nats: float) -> Tensor:
-    """The KL with the coordinates whose batch mean is below `nats` held there, without a gradient."""
-    mean = per_coordinate.mean((0, 1), keepdim=True)
+def free_bits_kl(per_coordinate: Tensor, nats: float, batch: Batch) -> Tensor:
+    """The KL with the coordinates whose mean over the batch is below `nats` held there, without a gradient."""
+    chances = batch.chances
+    if chances is None:
+        mean = per_coordinate.mean((0, 1), keepdim=True)
+    else:
+        weights = chances.reshape(*chances.shape, *[1] * (per_coordinate.dim() - LEAD))
+        mean = (weights * per_coordinate).sum(0, keepdim=True).mean(1, keepdim=True)
     return over_coordinates(torch.where(mean > nats, per_coordinate, torch.full_like(per_coordinate, nats)))

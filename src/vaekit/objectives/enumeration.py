@@ -18,7 +18,8 @@ from vaekit.core.notation import Formula, Symbol, formula_of
 from vaekit.core.trace import Batch, Trace
 from vaekit.core.vae import VAE
 from vaekit.objectives.checks import refuse_without_path
-from vaekit.objectives.objective import Objective, Step, Terms, TraceObjective
+from vaekit.objectives.control import Controlled
+from vaekit.objectives.objective import Objective, OverBatch, Step, Terms, TraceObjective
 
 
 class Enumerate(Objective):
@@ -41,7 +42,8 @@ class Enumerate(Objective):
 
     Source: Kingma, Rezende, Mohamed and Welling, 2014.
 
-    Raises `UsageError` for a model without a discrete latent of this name.
+    Raises `UsageError` for a model without a discrete latent of this name, and for an inner objective that judges a
+    batch as a whole: each value of y would count in full there, however improbable.
 
     >>> from vaekit.objectives import Elbo
     >>> from vaekit.recipes import build
@@ -55,6 +57,12 @@ class Enumerate(Objective):
         super().__init__()
         if not classify >= 0:
             raise UsageError(f"classify is {classify}: the weight of the known values is 0 or more")
+        for part in inner.modules():
+            if isinstance(part, OverBatch | Controlled):
+                raise UsageError(
+                    f"Enumerate({latent!r}) sums over values of {latent!r}; {type(part).__name__} judges a batch as "
+                    "a whole, in which improbable values would count in full: leave it out"
+                )
         self.latent = self.sums_out = latent
         self.inner = inner
         self.classify = classify
