@@ -247,6 +247,8 @@ def steps(loc: Tensor, scale: Tensor) -> tuple[Tensor, Tensor]:
 
 
 _FURTHEST, _STEPS = 8.0, 160
+_NARROW = 0.01
+"""A step in standard deviations, below which its mass is told by the density: the difference of its edges is lost."""
 
 
 class Rounded(Distribution):
@@ -274,8 +276,10 @@ class Rounded(Distribution):
         lowest = value < 0.5
         below = torch.where(lowest, value + 0.5, value - 0.5)  # of 0 no number is asked that a warp may not know
         low, high = (self.between.standard(edge) for edge in (below, value + 0.5))
-        mass = log_normal_mass(torch.where(lowest, high - 1, low), high)
-        return torch.where(lowest, torch.special.log_ndtr(high), mass)
+        narrow = (high - low < _NARROW) & ~lowest
+        mass = log_normal_mass(torch.where(lowest | narrow, high - 1, low), high)
+        density: Tensor = self.between.log_prob(torch.where(lowest, below, value))  # times a width of 1
+        return torch.where(lowest, torch.special.log_ndtr(high), torch.where(narrow, density, mass))
 
     def sample(self, sample_shape: Shape = NO_SHAPE) -> Tensor:
         """Draws, without a gradient."""
