@@ -54,7 +54,8 @@ def annealed(model: VAE, x: Tensor, how: Annealing = _DEFAULT, given: Context = 
     .. math:: \log \frac{1}{C} \sum_{c=1}^{C} \prod_{t=1}^{T} \frac{f_t(z^c_{t-1})}{f_{t-1}(z^c_{t-1})}
 
     The latents must be continuous and their densities differentiable. A discrete one must be in `given`, and then it
-    is log p(x, given latents) that is found.
+    is log p(x, given latents) that is found. Raises `UsageError` otherwise, and for a likelihood whose density is an
+    estimate that is drawn anew whenever it is asked for (`Dequantised`, `NotAtRandom`).
 
     Args:
         model: the model; it is not changed.
