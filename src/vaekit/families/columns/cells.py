@@ -278,7 +278,8 @@ class Rounded(Distribution):
         low, high = (self.between.standard(edge) for edge in (below, value + 0.5))
         narrow = (high - low < _NARROW) & ~lowest
         mass = log_normal_mass(torch.where(lowest | narrow, high - 1, low), high)
-        density: Tensor = self.between.log_prob(torch.where(lowest, below, value))  # times a width of 1
+        at = torch.where(lowest, below, value)
+        density: Tensor = self.between.log_prob(at)  # type: ignore[no-untyped-call]  # times a width of 1
         return torch.where(lowest, torch.special.log_ndtr(high), torch.where(narrow, density, mass))
 
     def sample(self, sample_shape: Shape = NO_SHAPE) -> Tensor:
