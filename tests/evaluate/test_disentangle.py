@@ -241,6 +241,13 @@ def test_informativeness_is_zero_of_noise_and_one_of_all(by: Callable[..., objec
     assert all_of_it > 0.95
 
 
+def test_a_forest_that_knows_no_more_than_the_commonest_value_is_not_informed() -> None:
+    """A factor that is 0 in all but a twentieth: always to say 0 is right nineteen times of twenty, and is no skill."""
+    rare, even = (torch.rand(1000) < 0.05).long(), (torch.rand(1000) < 0.5).long()
+    found = dci(torch.randn(1000, 3), torch.stack([rare, even], 1), categorical=(0, 1), by=forest)
+    assert max(found.informativeness_of_factors) < 0.2
+
+
 def test_a_forest_sees_what_is_not_linear() -> None:
     factors = factors_of(21, 21, rows=3000)
     codes = torch.stack([(factors[:, 0] - 10).abs() * 1.0, factors[:, 1]], dim=1).double()

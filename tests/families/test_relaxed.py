@@ -295,3 +295,6 @@ def test_a_temperature_counts_the_steps_of_training_and_is_saved() -> None:
 def test_what_makes_no_temperature_is_refused() -> None:
     with pytest.raises(UsageError, match="temperature of 0"):
         Concrete(SoftBits(), 0.0)
+    for start, end in ((0.0, 1.0), (1.0, -0.5)):
+        with pytest.raises(UsageError, match="must be positive"):
+            GumbelSoftmax(SoftBits(), Linear(start, end, 100))

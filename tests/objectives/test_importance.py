@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import pytest
@@ -159,11 +160,25 @@ def test_which_are_bounds() -> None:
     assert not Renyi(-0.5).is_bound
 
 
+@pytest.mark.parametrize("power", [1e-9, 1e-6, -1e-5, 1e-3, 0.009, -0.009])
+@pytest.mark.parametrize("spread", [0.1, 10.0, 500.0])
+def test_near_a_power_of_0_a_bound_keeps_its_digits(power: float, spread: float) -> None:
+    """In float32 as in float64, and near 0 the mean of the logarithms."""
+    log_weight = -90 + spread * torch.randn(48, 5, dtype=torch.float64)
+    bound = PowerMean(48, groups=2, power=power)
+    of = power * log_weight.unflatten(0, (2, -1))
+    exact = ((of.logsumexp(1) - math.log(24)) / power).mean(0)
+    tolerance = 1e-3 if abs(power) > 1e-7 else 1e-2  # of what is exact in float64 only
+    torch.testing.assert_close(bound(log_weight.float()).double(), exact, rtol=1e-4, atol=tolerance)
+    if abs(power * spread) < 1e-4:
+        torch.testing.assert_close(bound(log_weight.float()).double(), log_weight.mean(0), rtol=1e-4, atol=1e-2)
+
+
 WRONG: dict[str, tuple[Callable[[], object], str]] = {
     "iwae without draws": (lambda: Iwae(0), "0 samples in 1 groups"),
-    "miwae without draws": (lambda: Miwae(samples=0, groups=8), "0 samples in 8 groups"),
-    "miwae without groups": (lambda: Miwae(samples=8, groups=0), "0 samples in 0 groups"),
-    "piwae without draws": (lambda: Piwae(samples=0), "0 samples"),
+    "miwae without draws": (lambda: Miwae(samples=0, groups=8), "8 groups of 0 samples"),
+    "miwae without groups": (lambda: Miwae(samples=8, groups=0), "0 groups of 8 samples"),
+    "piwae without draws": (lambda: Piwae(samples=0), "groups of 0 samples"),
     "ciwae without draws": (lambda: Ciwae(samples=0), "0 samples"),
     "ciwae beyond its ends": (lambda: Ciwae(share=1.5), "share of 1.5"),
     "renyi without draws": (lambda: Renyi(samples=0), "0 samples"),

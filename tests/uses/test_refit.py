@@ -252,6 +252,13 @@ def test_latents_that_are_no_real_vectors_are_refused(recipe: str, measure: str)
         refit_prior(model, "z", aggregated_codes(model, torch.rand(30, 6), "z"), NormalFit())
 
 
+def test_latents_of_positive_numbers_are_refused() -> None:
+    """A normal would have samples below 0, which no code ever was, and log p(x) would miss what lies there."""
+    model, _ = build("vae", (6,), latent=3, posterior="gamma", prior="gamma")
+    with pytest.raises(UsageError, match="'z' is between 0 and inf"):
+        refit_prior(model, "z", aggregated_codes(model, torch.rand(30, 6), "z"), NormalFit())
+
+
 def test_the_command_line_refits(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     rows, run, out = tmp_path / "rows.npz", tmp_path / "run", tmp_path / "better"
     np.savez(rows, x=torch.rand(80, 6).round().numpy(), x_test=torch.rand(20, 6).round().numpy())

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import math
+
+from torch import Size
 from torch.distributions import Distribution, constraints
 from torch.distributions.constraints import Constraint
 
 from vaekit.common.errors import UsageError
+
+OUTSIDE_DRAWS = 100
+"""Draws of a posterior that are held against the support of its prior."""
 
 
 def measure_of(distribution: Distribution) -> str | None:
@@ -37,14 +43,50 @@ def _support(distribution: Distribution) -> Constraint | None:
     return getattr(support, "base_constraint", support)
 
 
+def ends_of(distribution: Distribution) -> tuple[float, float] | None:
+    """Between which numbers the values of a density by volume lie; None where that is not told in plain numbers.
+
+    >>> from torch.distributions import Gamma, Normal
+    >>> ends_of(Normal(0.0, 1.0)), ends_of(Gamma(1.0, 1.0))
+    ((-inf, inf), (0.0, inf))
+    """
+    support = _support(distribution)
+    if support is None or measure_of(distribution) != "volume":
+        return None
+    low = getattr(support, "lower_bound", getattr(support, "low", -math.inf))
+    high = getattr(support, "upper_bound", getattr(support, "high", math.inf))
+    plain = isinstance(low, int | float) and isinstance(high, int | float)
+    return (float(low), float(high)) if plain else None
+
+
 def refuse_unlike(name: str, posterior: Distribution, prior: Distribution) -> None:
     """Refuse a latent whose posterior and prior are densities of different kinds, as a discrete and a continuous one.
 
+    So are one of positive numbers and one of all: where either has a density that the other lacks, what is estimated
+    of log p(x) is no number, or never comes near.
+
     Raises `UsageError` that names the latent and both supports.
     """
-    ours, theirs = measure_of(posterior), measure_of(prior)
-    if ours is not None and theirs is not None and ours != theirs:
-        raise UsageError(
-            f"the posterior of {name!r} draws {_support(posterior)}, but its prior is over {_support(prior)}: "
-            "take a prior of the same kind"
-        )
+    for of in (measure_of, ends_of):
+        ours, theirs = of(posterior), of(prior)
+        if ours is not None and theirs is not None and ours != theirs:
+            raise _unlike(name, posterior, prior)
+
+
+def refuse_draws_outside(name: str, posterior: Distribution, prior: Distribution) -> None:
+    """Refuse a discrete posterior that draws values which its prior cannot have, as several bits for one of classes.
+
+    Raises `UsageError` likewise.
+    """
+    support = _support(prior)
+    if support is not None and measure_of(prior) == "counting":
+        drawn = posterior.sample(Size((OUTSIDE_DRAWS,)))
+        if not bool(support.check(drawn).all()):
+            raise _unlike(name, posterior, prior)
+
+
+def _unlike(name: str, posterior: Distribution, prior: Distribution) -> UsageError:
+    return UsageError(
+        f"the posterior of {name!r} draws {_support(posterior)}, but its prior is over {_support(prior)}: "
+        "take a prior of the same kind"
+    )

@@ -34,8 +34,8 @@ class Temperature(nn.Module):
 
     def __init__(self, value: float | Callable[[Tensor], Tensor]) -> None:
         super().__init__()
-        if not callable(value) and not value > 0:
-            raise UsageError(f"a temperature of {value}: it must be positive")
+        if not all(end > 0 for end in _ends(value)):
+            raise UsageError(f"a temperature of {words_of(value)}: it must be positive")
         self.value = value
         self.register_buffer("steps", torch.zeros(()))
 
@@ -60,6 +60,12 @@ class Temperature(nn.Module):
 
     def extra_repr(self) -> str:
         return str(self.value)
+
+
+def _ends(value: float | Callable[[Tensor], Tensor]) -> list[float]:
+    """A number, or a schedule's first and last."""
+    steps = (0, getattr(value, "steps", 0))
+    return [float(value(torch.tensor(float(step)))) for step in steps] if callable(value) else [value]
 
 
 class Relaxation(nn.Module, ABC):

@@ -12,6 +12,9 @@ from torch import Tensor
 from vaekit.common.errors import UsageError
 from vaekit.core.notation import words_of
 
+_NEAR_0 = 0.01
+"""The size of a power below which what is divided by it takes care of its digits."""
+
 
 class Bound(ABC):
     r"""A number for each example from the log-weights :math:`\log w_k` of its draws, with its derivatives.
@@ -82,9 +85,19 @@ class PowerMean(Bound):
     def __call__(self, log_weight: Tensor) -> Tensor:
         if not self.power:
             return log_weight.mean(0)
+        if abs(self.power) < _NEAR_0:
+            return self._near_0(log_weight.unflatten(0, (self.groups, -1))).mean(0)
         in_groups = (self.power * log_weight).unflatten(0, (self.groups, -1))
         log_means: Tensor = in_groups.logsumexp(1) - math.log(in_groups.shape[1])
         return log_means.mean(0) / self.power
+
+    def _near_0(self, in_groups: Tensor) -> Tensor:
+        """The same of each group without its mean, which is most of it, so that a small power divides no rounding."""
+        mean = in_groups.mean(1, keepdim=True)
+        beside = self.power * (in_groups - mean)
+        small = torch.log1p(torch.expm1(beside.clamp(-1, 1)).mean(1))
+        large = beside.logsumexp(1) - math.log(beside.shape[1])
+        return mean.squeeze(1) + torch.where(beside.abs().amax(1) < 1, small, large) / self.power
 
     def slope(self, log_weight: Tensor) -> Tensor:
         in_groups = (self.power * log_weight).unflatten(0, (self.groups, -1))

@@ -10,8 +10,10 @@ from torch.distributions import Distribution
 from torch.nn.modules.dropout import _DropoutNd
 
 from vaekit.common.errors import UsageError
+from vaekit.common.seeds import seeded
 from vaekit.core.conditional import Deterministic, Parametric
 from vaekit.core.latent import Draw, DrawsWithDensity, Latent
+from vaekit.core.measure import refuse_draws_outside, refuse_unlike
 from vaekit.core.order import depending_on
 from vaekit.core.shared import shared_latents
 from vaekit.core.trace import Trace
@@ -72,6 +74,20 @@ def refuse_posteriors_without_path(model: VAE, asking: object, summed_out: Colle
         posterior = None if name in summed_out else _at_zero(latent)
         if posterior is not None and not posterior.has_rsample:
             raise _pathless(asking, name, posterior)
+
+
+def refuse_unlike_latents(model: VAE) -> None:
+    """Refuse, before anything is explained, latents whose posterior and prior do not hold the same values.
+
+    Raises `UsageError` that names the latent and both supports, or both shapes.
+    """
+    with seeded(0), torch.no_grad():
+        for name, latent in model.latents():
+            posterior = _at_zero(latent)
+            if posterior is not None:
+                prior = latent.prior({})
+                refuse_unlike(name, posterior, prior)
+                refuse_draws_outside(name, posterior, prior)
 
 
 def _at_zero(latent: Latent) -> Distribution | None:

@@ -86,7 +86,7 @@ class Miwae(Weighted):
     """
 
     def __init__(self, samples: int = 8, groups: int = 8, gradient: Gradient | None = None) -> None:
-        super().__init__(PowerMean(samples * groups, groups), gradient)
+        super().__init__(PowerMean(_in_all(samples, groups), groups), gradient)
 
 
 class Ciwae(Weighted):
@@ -117,7 +117,7 @@ class Piwae(Weighted):
     """
 
     def __init__(self, samples: int = 8, groups: int = 8) -> None:
-        draws = samples * groups
+        draws = _in_all(samples, groups)
         super().__init__(PowerMean(draws), EncoderFollows(PowerMean(draws, groups)))
 
 
@@ -141,3 +141,10 @@ class Renyi(Weighted):
         if not abs(alpha) < float("inf"):
             raise UsageError(f"alpha is {alpha}: the order of a Renyi divergence is a finite number")
         super().__init__(PowerMean(samples, power=1 - alpha), gradient)
+
+
+def _in_all(samples: int, groups: int) -> int:
+    """How many draws so many groups of so many samples are."""
+    if samples < 1 or groups < 1:
+        raise UsageError(f"{groups} groups of {samples} samples: take at least 1 of each")
+    return samples * groups

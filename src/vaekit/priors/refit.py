@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
@@ -10,7 +11,7 @@ from torch import Size
 
 from vaekit.common.errors import UsageError, unknown
 from vaekit.core import NOTHING, VAE, Conditional, Latent
-from vaekit.core.measure import measure_of
+from vaekit.core.measure import ends_of, measure_of
 from vaekit.priors.fits import PRIOR_FITS, PriorFit
 
 
@@ -54,11 +55,12 @@ def prior_shape(model: VAE, latent: str) -> Size:
 
 def refuse_unlike_support(model: VAE, latent: str) -> None:
     """Refuse a latent that is not a vector of real numbers: priors that are fitted to codes are densities of those."""
-    measure = measure_of(dict(model.latents())[latent].prior(NOTHING))
-    if measure not in (None, "volume"):
+    prior = dict(model.latents())[latent].prior(NOTHING)
+    measure, ends = measure_of(prior), ends_of(prior)
+    if measure not in (None, "volume") or ends not in (None, (-math.inf, math.inf)):
+        held = f"measured by {measure}" if ends is None else f"between {ends[0]:g} and {ends[1]:g}"
         raise UsageError(
-            f"a prior fitted to codes is a density over real vectors, and {latent!r} is measured by {measure}: "
-            "refit another latent"
+            f"a prior fitted to codes is a density over real vectors, and {latent!r} is {held}: refit another latent"
         )
 
 

@@ -13,6 +13,7 @@ from vaekit.common.registry import Registry
 from vaekit.common.seeds import seeded
 from vaekit.core import VAE
 from vaekit.objectives import Objective
+from vaekit.objectives.checks import refuse_unlike_latents
 from vaekit.priors.refit import refitted_blank
 from vaekit.recipes.forms import Form, form_of
 from vaekit.recipes.options import as_type
@@ -82,6 +83,7 @@ class Entry:
         parts = Parts(form, Architecture(**{**self.architecture, **form.architecture, **chosen}))
         built = self.compose(parts, **own)
         built.objective.check(built.model)
+        refuse_unlike_latents(built.model)
         return built
 
 

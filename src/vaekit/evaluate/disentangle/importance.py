@@ -187,7 +187,12 @@ def forest(train: Representation, test: Representation, categorical: Collection[
         kind = trees.RandomForestClassifier if factor in categorical else trees.RandomForestRegressor
         fitted = kind(max_depth=12, random_state=seed).fit(train.codes.numpy(), train.factors[:, factor].numpy())
         score = float(fitted.score(test.codes.numpy(), test.factors[:, factor].numpy()))
-        chance = 1 / train.levels[factor] if factor in categorical else 0.0
+        chance = _commonest(train.factors[:, factor], test.factors[:, factor]) if factor in categorical else 0.0
         importances.append(torch.from_numpy(fitted.feature_importances_))
-        fits.append(max(0.0, (score - chance) / (1 - chance)))
+        fits.append(max(0.0, (score - chance) / (1 - chance)) if chance < 1 else 0.0)
     return Importances(torch.stack(importances, 1), torch.tensor(fits, dtype=torch.float64))
+
+
+def _commonest(learned: Tensor, seen: Tensor) -> float:
+    """How often the value that was the commonest comes again: what a guess is worth that knows no code."""
+    return float((seen == learned.mode().values).double().mean())
