@@ -79,7 +79,7 @@ def refuse_posteriors_without_path(model: VAE, asking: object, summed_out: Colle
 def refuse_unlike_latents(model: VAE) -> None:
     """Refuse, before anything is explained, latents whose posterior and prior do not hold the same values.
 
-    Raises `UsageError` that names the latent and both supports, or both shapes.
+    Raises `UsageError` that names the latent and both supports.
     """
     with seeded(0), torch.no_grad():
         for name, latent in model.latents():
