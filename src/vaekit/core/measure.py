@@ -53,8 +53,8 @@ def ends_of(distribution: Distribution) -> tuple[float, float] | None:
     support = _support(distribution)
     if support is None or measure_of(distribution) != "volume":
         return None
-    low = getattr(support, "lower_bound", getattr(support, "low", -math.inf))
-    high = getattr(support, "upper_bound", getattr(support, "high", math.inf))
+    low = getattr(support, "lower_bound", -math.inf)
+    high = getattr(support, "upper_bound", math.inf)
     plain = isinstance(low, int | float) and isinstance(high, int | float)
     return (float(low), float(high)) if plain else None
 

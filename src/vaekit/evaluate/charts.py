@@ -81,7 +81,7 @@ class AlongFirst(Chart):
 
 CHARTS: dict[type[Constraint], Callable[[Any], Chart]] = {
     Sphere: lambda support: Radial(),
-    OpenInterval: lambda support: Bijective(biject_to(constraints.interval(support.low, support.high))),
+    OpenInterval: lambda support: Bijective(biject_to(constraints.interval(support.lower_bound, support.upper_bound))),
 }
 """Charts of the supports that torch knows no bijection of."""
 

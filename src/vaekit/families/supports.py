@@ -43,14 +43,14 @@ class OpenInterval(Constraint):
     """
 
     def __init__(self, low: float, high: float) -> None:
-        self.low, self.high = low, high
+        self.lower_bound, self.upper_bound = low, high
         super().__init__()
 
     def check(self, value: Tensor) -> Tensor:
-        return (self.low < value) & (value < self.high)
+        return (self.lower_bound < value) & (value < self.upper_bound)
 
     def __repr__(self) -> str:
-        return f"numbers strictly between {self.low:g} and {self.high:g}"
+        return f"numbers strictly between {self.lower_bound:g} and {self.upper_bound:g}"
 
 
 class WholeUpTo(Constraint):
